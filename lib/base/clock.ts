@@ -1,0 +1,23 @@
+// Time as a parameter, so that the simulator can own it. The only file that touches the real clocks and timers.
+
+export interface Clock {
+  /** Wall-clock milliseconds since 1970. May jump; use it for stamps only. */
+  now(): number
+  /** Milliseconds that only go forward. Use it for intervals and deadlines. */
+  monotonicMs(): number
+  /** Runs `task` once after `delayMs`; the returned function cancels it. A pending timer does not keep the process alive. */
+  after(delayMs: number, task: () => void): () => void
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after(delayMs, task) {
+    const timer = setTimeout(task, delayMs)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+}
+
+/** Resolves in a later turn of the event loop, so that long work can be cut into slices. */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
