@@ -8,7 +8,6 @@ export type ErrorCode =
   | 'NAMES_MAX'
   | 'COUNT_OVERFLOW'
   | 'DELTA_INVALID'
-  | 'DELTA_VERSION'
   | 'KEY_IN_FLIGHT'
   | 'KEY_REUSED'
   // The disk.

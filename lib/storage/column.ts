@@ -1,0 +1,127 @@
+// One column: what one replica has counted, a cell a row. P and the sequence number of the cell's last change lie
+// side by side, four words a cell, so that one cache line has both; N is kept only where something was ever subtracted.
+// Chunks are allocated when a cell in them is first written. Each chunk knows its highest sequence number, so that
+// the question what is newer than n skips the chunks where nothing is.
+
+import { CHUNK_MASK, CHUNK_ROWS, CHUNK_SHIFT } from './table.ts'
+import type { ReplicaId } from './vector.ts'
+
+const WORD = 0x1_0000_0000
+/** Words of a cell: P low, P high, seq low, seq high. */
+export const CELL_WORDS = 4
+
+export class Column {
+  readonly replica: ReplicaId
+  /** The chunks' cells, by chunk; undefined where none was written. For the hot loops of replica.ts. */
+  readonly cells: (Uint32Array | undefined)[] = []
+  readonly minus: (Uint32Array | undefined)[] = []
+  /** The highest sequence number of each chunk. */
+  readonly highest: number[] = []
+  /** Whether anything was ever subtracted. */
+  subtracted = false
+
+  constructor(replica: ReplicaId) {
+    this.replica = replica
+  }
+
+  get byteLength(): number {
+    let bytes = 0
+    for (const chunk of this.cells) bytes += chunk?.byteLength ?? 0
+    for (const chunk of this.minus) bytes += chunk?.byteLength ?? 0
+    return bytes
+  }
+
+  /** The chunk's cells, to be written. */
+  cellsOf(chunk: number): Uint32Array {
+    let cells = this.cells[chunk]
+    if (cells === undefined) {
+      cells = new Uint32Array(CHUNK_ROWS * CELL_WORDS)
+      while (this.cells.length <= chunk) {
+        this.cells.push(undefined)
+        this.minus.push(undefined)
+        this.highest.push(0)
+      }
+      this.cells[chunk] = cells
+    }
+    return cells
+  }
+
+  /** The chunk's N, two words a row, to be written. The chunk has cells. */
+  minusOf(chunk: number): Uint32Array {
+    let minus = this.minus[chunk]
+    if (minus === undefined) {
+      minus = new Uint32Array(CHUNK_ROWS * 2)
+      this.minus[chunk] = minus
+      this.subtracted = true
+    }
+    return minus
+  }
+
+  seqOf(row: number): number {
+    const cells = this.cells[row >>> CHUNK_SHIFT]
+    if (cells === undefined) return 0
+    const at = (row & CHUNK_MASK) * CELL_WORDS
+    return cells[at + 3]! * WORD + cells[at + 2]!
+  }
+
+  /** P of the row; exact as a number below 2^53, and at least 2^53 when it is. */
+  plusOf(row: number): number {
+    const cells = this.cells[row >>> CHUNK_SHIFT]
+    if (cells === undefined) return 0
+    const at = (row & CHUNK_MASK) * CELL_WORDS
+    return cells[at + 1]! * WORD + cells[at]!
+  }
+
+  /** N of the row, as plusOf. */
+  minusOfRow(row: number): number {
+    const minus = this.minus[row >>> CHUNK_SHIFT]
+    if (minus === undefined) return 0
+    const at = (row & CHUNK_MASK) * 2
+    return minus[at + 1]! * WORD + minus[at]!
+  }
+
+  /** P minus N of the row, exact. */
+  balanceOf(row: number): bigint {
+    const chunk = row >>> CHUNK_SHIFT
+    const inChunk = row & CHUNK_MASK
+    return uint64At(this.cells[chunk], inChunk * CELL_WORDS) - uint64At(this.minus[chunk], inChunk * 2)
+  }
+
+  /**
+   * Joins a cell into the row: of P, N and seq each the larger stays. Returns whether anything changed.
+   * Associative, commutative and idempotent.
+   */
+  join(row: number, plusLow: number, plusHigh: number, minusLow: number, minusHigh: number, seq: number): boolean {
+    const chunk = row >>> CHUNK_SHIFT
+    const cells = this.cellsOf(chunk)
+    const at = (row & CHUNK_MASK) * CELL_WORDS
+    let changed = false
+    if (plusHigh > cells[at + 1]! || (plusHigh === cells[at + 1]! && plusLow > cells[at]!)) {
+      cells[at] = plusLow
+      cells[at + 1] = plusHigh
+      changed = true
+    }
+    if (minusLow !== 0 || minusHigh !== 0) changed = this.#joinMinus(row, minusLow, minusHigh) || changed
+    if (seq > cells[at + 3]! * WORD + cells[at + 2]!) {
+      cells[at + 2] = seq >>> 0
+      cells[at + 3] = Math.floor(seq / WORD)
+      if (seq > this.highest[chunk]!) this.highest[chunk] = seq
+      changed = true
+    }
+    return changed
+  }
+
+  #joinMinus(row: number, low: number, high: number): boolean {
+    const minus = this.minusOf(row >>> CHUNK_SHIFT)
+    const at = (row & CHUNK_MASK) * 2
+    if (high < minus[at + 1]! || (high === minus[at + 1]! && low <= minus[at]!)) return false
+    minus[at] = low
+    minus[at + 1] = high
+    return true
+  }
+}
+
+function uint64At(words: Uint32Array | undefined, at: number): bigint {
+  if (words === undefined) return 0n
+  return (BigInt(words[at + 1]!) << 32n) | BigInt(words[at]!)
+}

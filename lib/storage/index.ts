@@ -1,0 +1,7 @@
+export type { Batch } from './batch.ts'
+export { AMOUNT_WORDS } from './batch.ts'
+export { DecodedDelta, DELTA_VERSION, writeBlockHead } from './delta.ts'
+export type { Count, ReplicaOptions } from './replica.ts'
+export { Replica } from './replica.ts'
+export type { ReplicaId } from './vector.ts'
+export { NODE_MAX, replicaKey, SEQ_MAX, VersionVector } from './vector.ts'

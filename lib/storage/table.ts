@@ -1,0 +1,153 @@
+// The rows: every name in order of its arrival, and the way from a name to its row.
+//
+//   hash ──> index ──> row ──> header (two words: where the name's bytes are, how many) ──> name page
+//
+// Headers live in chunks of CHUNK_ROWS rows and names in pages, so growth allocates a little at a time and moves nothing.
+// A row whose length is 0 has no name: its eight bytes are the key (CRC-64) that the original's files know it by.
+// Rows are never removed, so a row number, once given, stays.
+
+import { assert } from '../base/assert.ts'
+import { CounterError } from '../base/errors.ts'
+import { hashName, type NameHash } from '../base/hash.ts'
+import { HashIndex } from './hash-index.ts'
+
+/** A row is `chunk << CHUNK_SHIFT | row in chunk`, here and in the columns. */
+export const CHUNK_SHIFT = 14
+export const CHUNK_ROWS = 1 << CHUNK_SHIFT
+export const CHUNK_MASK = CHUNK_ROWS - 1
+/** Bytes of a key, which stands in the place of a name that is not known. */
+export const KEY_BYTES = 8
+/** The longest name the table takes. The limit for users is a setting below it. */
+export const NAME_BYTES_LIMIT = 65_535
+
+const PAGE_SHIFT = 20
+const PAGE_BYTES = 1 << PAGE_SHIFT
+const PAGE_MASK = PAGE_BYTES - 1
+/** Name pages at most: a header addresses 4 GiB. */
+const PAGES_MAX = 2 ** (32 - PAGE_SHIFT)
+
+export class Table {
+  readonly hash: NameHash
+  readonly index = new HashIndex()
+  rowCount = 0
+  /** Rows without a name. */
+  keyedCount = 0
+  /** Two words a row: offset of the name in the pages, its length (0: eight bytes of key). */
+  #headers: Uint32Array[] = []
+  #pages: Uint8Array[] = []
+  #pageFree = PAGE_BYTES
+
+  constructor(hash: NameHash) {
+    this.hash = hash
+  }
+
+  get byteLength(): number {
+    return this.index.byteLength + this.#headers.length * CHUNK_ROWS * 8 + this.#pages.length * PAGE_BYTES
+  }
+
+  /** The row of the name `bytes[from, to)`, or -1. `hash` is hashName of it. */
+  find(hash: number, bytes: Uint8Array, from: number, to: number): number {
+    return this.#probe(hash, bytes, from, to, to - from)
+  }
+
+  /** The row that is known only by the eight bytes of key at `from`, or -1. */
+  findKeyed(bytes: Uint8Array, from: number): number {
+    if (this.keyedCount === 0) return -1
+    return this.#probe(this.#hashKey(bytes, from), bytes, from, from + KEY_BYTES, 0)
+  }
+
+  /**
+   * Adds a name that `find` did not find, and returns its row.
+   * @throws CounterError NAMES_MAX when the pages hold 4 GiB of names
+   */
+  add(hash: number, bytes: Uint8Array, from: number, to: number): number {
+    assert(to > from && to - from <= NAME_BYTES_LIMIT, 'a name has 1 to 65,535 bytes')
+    return this.#append(hash, bytes, from, to, to - from)
+  }
+
+  /** Adds a row known only by its key. */
+  addKeyed(bytes: Uint8Array, from: number): number {
+    this.keyedCount++
+    return this.#append(this.#hashKey(bytes, from), bytes, from, from + KEY_BYTES, 0)
+  }
+
+  /** Bytes of the row's name, 0 for a row that is known by its key only. */
+  nameLength(row: number): number {
+    return this.#headers[row >>> CHUNK_SHIFT]![((row & CHUNK_MASK) << 1) | 1]!
+  }
+
+  /** The row's name, or its key: a view, not to be written. */
+  nameOf(row: number): Uint8Array {
+    const offset = this.#headers[row >>> CHUNK_SHIFT]![(row & CHUNK_MASK) << 1]!
+    const from = offset & PAGE_MASK
+    return this.#pages[offset >>> PAGE_SHIFT]!.subarray(from, from + (this.nameLength(row) || KEY_BYTES))
+  }
+
+  /** Copies the row's name, or its key, to `target[at...]` and returns where it ends. */
+  copyName(row: number, target: Uint8Array, at: number): number {
+    const chunk = this.#headers[row >>> CHUNK_SHIFT]!
+    const header = (row & CHUNK_MASK) << 1
+    const offset = chunk[header]!
+    const page = this.#pages[offset >>> PAGE_SHIFT]!
+    let source = offset & PAGE_MASK
+    const end = source + (chunk[header + 1]! || KEY_BYTES)
+    while (source < end) target[at++] = page[source++]!
+    return at
+  }
+
+  #probe(hash: number, bytes: Uint8Array, from: number, to: number, length: number): number {
+    const slots = this.index.segments[hash >>> this.index.shift]!
+    const mask = slots.length - 2
+    for (let at = (hash << 1) & mask; ; at = (at + 2) & mask) {
+      const mark = slots[at + 1]!
+      if (mark === 0) return -1
+      if (slots[at] === hash && this.#holds(mark - 1, bytes, from, to, length)) return mark - 1
+    }
+  }
+
+  #holds(row: number, bytes: Uint8Array, from: number, to: number, length: number): boolean {
+    const chunk = this.#headers[row >>> CHUNK_SHIFT]!
+    const header = (row & CHUNK_MASK) << 1
+    if (chunk[header + 1] !== length) return false
+    const offset = chunk[header]!
+    const page = this.#pages[offset >>> PAGE_SHIFT]!
+    for (let at = offset & PAGE_MASK; from < to; at++, from++) if (page[at] !== bytes[from]) return false
+    return true
+  }
+
+  #append(hash: number, bytes: Uint8Array, from: number, to: number, length: number): number {
+    const row = this.rowCount
+    const header = (row & CHUNK_MASK) << 1
+    if (header === 0) this.#headers.push(new Uint32Array(CHUNK_ROWS * 2))
+    const chunk = this.#headers[row >>> CHUNK_SHIFT]!
+    chunk[header] = this.#store(bytes, from, to)
+    chunk[header + 1] = length
+    this.rowCount++
+    this.index.insert(hash, row)
+    return row
+  }
+
+  /** Copies bytes to the pages and returns their offset. A name never lies in two pages. */
+  #store(bytes: Uint8Array, from: number, to: number): number {
+    if (PAGE_BYTES - this.#pageFree < to - from) {
+      if (this.#pages.length === PAGES_MAX) {
+        throw new CounterError('NAMES_MAX', 'the names of this node take 4 GiB, which is all it can address', {
+          fix: 'spread the names over more nodes',
+        })
+      }
+      this.#pages.push(new Uint8Array(PAGE_BYTES))
+      this.#pageFree = 0
+    }
+    const page = this.#pages[this.#pages.length - 1]!
+    const start = this.#pageFree
+    let at = start
+    while (from < to) page[at++] = bytes[from++]!
+    this.#pageFree = at
+    return ((this.#pages.length - 1) * PAGE_BYTES + start) >>> 0
+  }
+
+  /** A key's place in the index. A name of the same eight bytes has the same place and another length. */
+  #hashKey(bytes: Uint8Array, from: number): number {
+    return hashName(this.hash, bytes, from, from + KEY_BYTES)
+  }
+}
