@@ -1,0 +1,178 @@
+// Every setting of a node, once: the command line, the environment, the file, `counter config` and the table in
+// docs/OPERATING.md are all made from this list. A setting's flag is its variable in lower case: COUNTER_DATA_DIR, --data-dir.
+
+import { byteSize, duration, host, type Kind, oneOf, port, text, token, urlList, wholeNumber } from './values.ts'
+
+export interface Setting<T> {
+  readonly env: `COUNTER_${string}`
+  readonly kind: Kind<T>
+  /** The default as a user would write it; undefined when there is none. */
+  readonly default: string | undefined
+  /** Meaning, what higher and lower do, what zero means. */
+  readonly doc: string
+  /** Never printed. */
+  readonly secret?: true
+}
+
+const COUNT_MAX = Number.MAX_SAFE_INTEGER
+
+/** A setting with a default. */
+function setting<T>(env: `COUNTER_${string}`, kind: Kind<T>, preset: string, doc: string): Setting<T> {
+  return { env, kind, default: preset, doc }
+}
+
+export const SETTINGS = {
+  nodeId: setting(
+    'COUNTER_NODE_ID',
+    wholeNumber(0, 65_535),
+    '0',
+    'Which node of a cluster this is. Each node has its own; a data directory belongs to one node id for ever.',
+  ),
+  seeds: setting(
+    'COUNTER_SEEDS',
+    urlList,
+    '',
+    'Sync ports of other nodes. They are checked, but this version does not replicate yet. Empty: a node on its own.',
+  ),
+  host: setting(
+    'COUNTER_HOST',
+    host,
+    '127.0.0.1',
+    'Where the ports listen. Beyond loopback (`0.0.0.0`, `::`, an address of this machine) a token must be set.',
+  ),
+  publicPort: setting('COUNTER_PUBLIC_PORT', port, '3000', 'The port of the API. Zero: any free port, named in the banner.'),
+  syncPort: setting('COUNTER_SYNC_PORT', port, '3001', 'The port for other nodes. Reserved: nothing listens on it yet.'),
+  token: {
+    env: 'COUNTER_TOKEN',
+    kind: token as Kind<string | undefined>,
+    default: undefined,
+    doc: 'When set, every request for counts must bring it as `Authorization: Bearer ...`. Not set: anyone who reaches the port may count.',
+    secret: true,
+  } satisfies Setting<string | undefined>,
+  dataDir: setting(
+    'COUNTER_DATA_DIR',
+    text,
+    './data',
+    'The directory with the log and the snapshots. One process at a time may use it.',
+  ),
+  fsync: setting(
+    'COUNTER_FSYNC',
+    oneOf('always', 'interval', 'never'),
+    'always',
+    'When the log is made durable. `always`: before each reply; nothing acknowledged is lost. ' +
+      '`interval`: every `COUNTER_FSYNC_INTERVAL`; a power cut may lose that much. ' +
+      '`never`: when the system likes; a power cut may lose many seconds. A crash of the process alone loses nothing in any of them.',
+  ),
+  fsyncIntervalMs: setting(
+    'COUNTER_FSYNC_INTERVAL',
+    duration('1ms', '1m'),
+    '50ms',
+    'With `COUNTER_FSYNC=interval`, how often the log is made durable. Higher: fewer disk flushes, more lost in a power cut.',
+  ),
+  logSegmentBytes: setting(
+    'COUNTER_LOG_SEGMENT_BYTES',
+    byteSize('64KiB', '1GiB'),
+    '64MiB',
+    'Size at which the log goes on in a new file. Higher: fewer files; lower: disk space comes back sooner after a snapshot.',
+  ),
+  logQueueBytes: setting(
+    'COUNTER_LOG_QUEUE_BYTES',
+    byteSize('1MiB', '1GiB'),
+    '64MiB',
+    'What may wait for the disk. Beyond it writes get 503. Higher: longer stalls of the disk are ridden out, with more memory.',
+  ),
+  snapshotIntervalMs: setting(
+    'COUNTER_SNAPSHOT_INTERVAL',
+    duration('0', '30d'),
+    '10m',
+    'A snapshot is written this long after the last one if anything changed. Lower: quicker starts, more disk writes. Zero: not by time.',
+  ),
+  snapshotLogBytes: setting(
+    'COUNTER_SNAPSHOT_LOG_BYTES',
+    byteSize('0', '1TiB'),
+    '256MiB',
+    'A snapshot is written when the log has grown by this much. Lower: quicker starts, more disk writes. Zero: not by size.',
+  ),
+  bodyBytesMax: setting(
+    'COUNTER_BODY_BYTES_MAX',
+    byteSize('1KiB', '64MiB'),
+    '16MiB',
+    'The longest request body; longer ones get 413. Higher: larger texts in one request, with more memory for each.',
+  ),
+  nameBytesMax: setting(
+    'COUNTER_NAME_BYTES_MAX',
+    wholeNumber(1, 65_535),
+    '4096',
+    'The longest name, in bytes of UTF-8. A text with a longer word is refused whole.',
+  ),
+  keysMax: setting(
+    'COUNTER_KEYS_MAX',
+    wholeNumber(0, COUNT_MAX),
+    '0',
+    'How many names there may be. At the limit new names get 507 and the others go on counting. Zero: no limit but memory.',
+  ),
+  idempotencyTtlMs: setting(
+    'COUNTER_IDEMPOTENCY_TTL',
+    duration('1s', '30d'),
+    '24h',
+    'How long the reply for an `Idempotency-Key` is kept. Higher: later retries still count once, with more memory.',
+  ),
+  idempotencyKeysMax: setting(
+    'COUNTER_IDEMPOTENCY_KEYS_MAX',
+    wholeNumber(1, 100_000_000),
+    '1000000',
+    'How many such replies are kept; beyond it the oldest go first. Higher: the same as above.',
+  ),
+  tokenizer: setting(
+    'COUNTER_TOKENIZER',
+    oneOf('space', 'word'),
+    'space',
+    'How a text becomes words. `space`: at white space, as the original does. `word`: at Unicode word boundaries, without punctuation.',
+  ),
+  connectionsMax: setting(
+    'COUNTER_CONNECTIONS_MAX',
+    wholeNumber(0, 1_000_000),
+    '10000',
+    'Open connections of the public port; further ones are closed at once. Stay below the limit of open files. Zero: no limit.',
+  ),
+  headersTimeoutMs: setting(
+    'COUNTER_HEADERS_TIMEOUT',
+    duration('100ms', '1h'),
+    '10s',
+    'How long a client may take for the headers of a request. Lower: slow or idle sockets are let go sooner.',
+  ),
+  requestTimeoutMs: setting(
+    'COUNTER_REQUEST_TIMEOUT',
+    duration('100ms', '1h'),
+    '15s',
+    'How long a client may take for a whole request with its body. Higher: large texts over slow links.',
+  ),
+  drainTimeoutMs: setting(
+    'COUNTER_DRAIN_TIMEOUT',
+    duration('0', '1h'),
+    '10s',
+    'After SIGTERM, how long requests under way may take before they are cut off. Zero: they are cut off at once.',
+  ),
+  logLevel: setting(
+    'COUNTER_LOG_LEVEL',
+    oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    'info',
+    'The least important message that is logged. `debug` shows each request.',
+  ),
+  logFormat: setting(
+    'COUNTER_LOG_FORMAT',
+    oneOf('auto', 'json', 'text'),
+    'auto',
+    'The form of the log on stderr: one JSON object a line, or text for people. `auto`: text on a terminal, JSON otherwise.',
+  ),
+} as const satisfies Record<string, Setting<unknown>>
+
+/** The file with further settings is named by a flag or a variable, not by a file. */
+export const CONFIG_ENV = 'COUNTER_CONFIG'
+
+export type SettingName = keyof typeof SETTINGS
+
+/** The name of a setting's flag without its dashes: COUNTER_DATA_DIR gives data-dir. */
+export function flagOf(env: string): string {
+  return env.slice('COUNTER_'.length).toLowerCase().replaceAll('_', '-')
+}
