@@ -46,7 +46,9 @@ export const SETTINGS = {
     env: 'COUNTER_TOKEN',
     kind: token as Kind<string | undefined>,
     default: undefined,
-    doc: 'When set, every request for counts must bring it as `Authorization: Bearer ...`. Not set: anyone who reaches the port may count.',
+    doc:
+      'When set, every request for counts must bring it as `Authorization: Bearer ...`. Not set: anyone who reaches the port may count. ' +
+      'Other users of the machine can see flags: prefer the variable or the file.',
     secret: true,
   } satisfies Setting<string | undefined>,
   dataDir: setting(

@@ -1,0 +1,40 @@
+// What a node says when it is ready: what it is, what it found, where it answers, and one line to try.
+
+export interface BannerFacts {
+  readonly version: string
+  readonly nodeId: number
+  readonly dataDir: string
+  readonly names: number
+  /** What recovery took, in milliseconds. */
+  readonly recoveredMs: number
+  /** The base URL of the public port. */
+  readonly url: string
+  readonly hasToken: boolean
+  readonly fsync: string
+  readonly seeds: readonly string[]
+}
+
+export function banner(facts: BannerFacts): string {
+  const found =
+    facts.names === 0 ? 'empty' : `${facts.names.toLocaleString('en')} names, read in ${(facts.recoveredMs / 1000).toFixed(1)} s`
+  const header = facts.hasToken ? ' -H "Authorization: Bearer $COUNTER_TOKEN"' : ''
+  const lines = [
+    `counter ${facts.version}  node ${facts.nodeId}  data ${facts.dataDir} (${found})`,
+    `  API        ${facts.url}/v1`,
+    `  Swagger    ${facts.url}/swagger`,
+    `  Metrics    ${facts.url}/metrics`,
+    `  Try        curl${header} -d 'to be or not to be' ${facts.url}/keywords`,
+    ...warnings(facts).map((warning) => `  Note       ${warning}`),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+/** What the operator should know although nothing is wrong; logged as well. */
+export function warnings({ seeds, fsync }: Pick<BannerFacts, 'seeds' | 'fsync'>): string[] {
+  return [
+    ...(seeds.length > 0
+      ? ['This version does not replicate yet: COUNTER_SEEDS has no effect, and this node counts on its own.']
+      : []),
+    ...(fsync === 'always' ? [] : [`With COUNTER_FSYNC=${fsync} a power cut may lose acknowledged increments.`]),
+  ]
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+// The command line. Each command is a file of its own that exports `register(program)`; it is light to load and imports what
+// it needs when it runs. Data goes to stdout, everything else to stderr.
+
+import { Command, CommanderError } from 'commander'
+import { register as registerConfig } from './config.ts'
+import { EXIT, exitCodeOf, explain } from './exit.ts'
+import { register as registerServe } from './serve.ts'
+import { VERSION } from './version.ts'
+
+const EXAMPLES = `Examples:
+  counter serve                                a node on http://127.0.0.1:3000 with its data in ./data
+  counter serve --public-port 8080             any setting is a flag, a COUNTER_ variable or a line of a file
+  counter config --json                        the settings that hold, and where each came from
+`
+
+const program = new Command('counter')
+  .description('Counts words, events and items, and never loses an increment it acknowledged.')
+  .version(VERSION, '-V, --version', 'print the version')
+  .helpOption('-h, --help', 'show this help')
+  .helpCommand('help [command]', 'show the help of a command')
+  .addHelpText('before', EXAMPLES)
+  .showSuggestionAfterError()
+  .exitOverride()
+
+for (const register of [registerServe, registerConfig]) register(program)
+
+try {
+  if (process.argv.length > 2) await program.parseAsync()
+  else program.outputHelp()
+} catch (error) {
+  process.exitCode = end(error)
+}
+
+function end(error: unknown): number {
+  // Commander has printed its message already; help and version end with 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+  process.stderr.write(`${explain(error)}\n`)
+  return exitCodeOf(error)
+}

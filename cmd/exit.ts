@@ -1,0 +1,28 @@
+// How a command ends: an error becomes a sentence with the next step on stderr, and an exit code that scripts can rely on.
+
+import { CounterError } from '../lib/base/errors.ts'
+
+/** Exit codes; 69 and 78 are those of sysexits.h. */
+export const EXIT = { ok: 0, failure: 1, usage: 2, unreachable: 69, config: 78 } as const
+
+const UNREACHABLE =
+  /^(ECONNREFUSED|ECONNRESET|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|UND_ERR_SOCKET)$/
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CounterError) return error.code === 'CONFIG_INVALID' ? EXIT.config : EXIT.failure
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ('code' in at && UNREACHABLE.test(String(at.code))) return EXIT.unreachable
+  }
+  return EXIT.failure
+}
+
+/** What went wrong and what to do next, for people. A fault of ours comes with its stack. */
+export function explain(error: unknown): string {
+  if (error instanceof CounterError) {
+    const cause = error.cause instanceof Error ? `\n  because: ${error.cause.message}` : ''
+    return `counter: ${error.message} [${error.code}]${cause}${error.fix ? `\n${error.fix}` : ''}`
+  }
+  if (exitCodeOf(error) === EXIT.unreachable)
+    return `counter: nothing answers there (${(error as Error).message}). Is the node running?`
+  return `counter: ${error instanceof Error ? error.stack : String(error)}`
+}

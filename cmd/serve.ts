@@ -1,0 +1,84 @@
+// `counter serve`: runs a node until a signal ends it. Here is what belongs to the process: signals, exit codes, the last
+// words of a node that cannot go on. The node itself is lib/node.ts.
+
+import type { Command } from 'commander'
+import type { Logger } from 'pino'
+import { readSettings, type Settings } from '../lib/config.ts'
+import type { CounterNode } from '../lib/node.ts'
+import { banner, warnings } from './banner.ts'
+import { EXIT } from './exit.ts'
+import { addSettings, flagsOf } from './settings.ts'
+import { VERSION } from './version.ts'
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const
+
+export function register(program: Command): void {
+  const command = program
+    .command('serve')
+    .summary('run a node')
+    .description('Runs a node. SIGTERM and SIGINT end it after the requests under way; a second signal ends it at once.')
+  addSettings(command).action(() => serve(flagsOf(command)))
+}
+
+async function serve(flags: Record<string, string | undefined>): Promise<void> {
+  const { settings } = readSettings(flags)
+  const [{ createLogger }, { openNode }] = await Promise.all([import('./log.ts'), import('../lib/node.ts')])
+  const logger = createLogger(settings)
+  let node: CounterNode | undefined
+  endOnFault(logger)
+  endOnSignal(logger, () => node)
+
+  for (const warning of warnings(settings)) logger.warn(warning)
+  node = await openNode(settings, { logger, version: VERSION })
+  node.failed.then((error) => {
+    logger.fatal(
+      { err: error, code: error.code, fix: error.fix },
+      'the node cannot go on and ends; nothing unacknowledged was promised',
+    )
+    process.exit(EXIT.failure)
+  })
+  process.stdout.write(banner(factsOf(settings, node)))
+}
+
+function factsOf(settings: Settings, node: CounterNode) {
+  const { nodeId, dataDir, fsync, seeds, token } = settings
+  const { names, elapsedMs } = node.recovered
+  return {
+    version: VERSION,
+    nodeId,
+    dataDir,
+    names,
+    recoveredMs: elapsedMs,
+    url: node.url,
+    hasToken: token !== undefined,
+    fsync,
+    seeds,
+  }
+}
+
+/** A fault of ours: nothing is known of the state any more, and the log on disk is the truth. */
+function endOnFault(logger: Logger): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      logger.fatal({ err: error }, `${event}: the node ends; start it again, and report this`)
+      process.exit(EXIT.failure)
+    })
+  }
+}
+
+function endOnSignal(logger: Logger, current: () => CounterNode | undefined): void {
+  let ending = false
+  for (const [signal, code] of Object.entries(SIGNALS)) {
+    process.on(signal, async () => {
+      if (ending) process.exit(code)
+      ending = true
+      const node = current()
+      logger.info(
+        { signal },
+        node === undefined ? 'ends while starting' : 'ends after the requests under way; a second signal ends it at once',
+      )
+      await node?.close()
+      process.exit(EXIT.ok)
+    })
+  }
+}

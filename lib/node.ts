@@ -1,0 +1,157 @@
+// The composition root: the only file that sees every layer. It hands each what it needs, in the order of a start (lock and
+// recovery, then the public port), and takes them down in the reverse order.
+
+import type { Clock } from './base/clock.ts'
+import { systemClock } from './base/clock.ts'
+import type { CounterError } from './base/errors.ts'
+import { createNameHash } from './base/hash.ts'
+import { type Random, systemRandom } from './base/random.ts'
+import { registerGauges } from './node/gauges.ts'
+import { nodeDisk, nodeLock, Store, type StoreLogger } from './persistence/index.ts'
+import { type ApiLogger, createMetrics, findAssets, PublicServer, type Readiness } from './publicapi/index.ts'
+
+/** What a node needs of the settings; lib/config.ts says what each means. */
+export interface NodeSettings {
+  readonly nodeId: number
+  readonly host: string
+  readonly publicPort: number
+  readonly token: string | undefined
+  readonly dataDir: string
+  readonly fsync: 'always' | 'interval' | 'never'
+  readonly fsyncIntervalMs: number
+  readonly logSegmentBytes: number
+  readonly logQueueBytes: number
+  readonly snapshotIntervalMs: number
+  readonly snapshotLogBytes: number
+  readonly bodyBytesMax: number
+  readonly nameBytesMax: number
+  readonly keysMax: number
+  readonly idempotencyTtlMs: number
+  readonly idempotencyKeysMax: number
+  readonly connectionsMax: number
+  readonly headersTimeoutMs: number
+  readonly requestTimeoutMs: number
+  readonly drainTimeoutMs: number
+}
+
+export interface NodeParts {
+  readonly logger: ApiLogger & StoreLogger
+  readonly version: string
+  readonly clock?: Clock
+  readonly random?: Random
+}
+
+export interface CounterNode {
+  /** The base URL of the public port. */
+  readonly url: string
+  readonly recovered: Store['recovered']
+  /** Resolves when the node cannot go on, as after a failed flush: the process must end. */
+  readonly failed: Promise<CounterError>
+  /** Answers the requests under way, flushes, and writes a last snapshot; within drainTimeoutMs as far as the disk allows. */
+  close(): Promise<void>
+}
+
+const KEEP_ALIVE_MS = 5_000
+/** GUARANTEES: slow sockets are looked for each second. */
+const TIMEOUT_CHECK_MS = 1_000
+/** Of the time to drain, what is kept back for the last flush and snapshot. */
+const CLOSE_SHARE = 0.2
+const CLOSE_MS_MIN = 1_000
+
+/**
+ * Opens the data directory and then the public port.
+ * @throws CounterError DIRECTORY_LOCKED, LOG_CORRUPT, SNAPSHOT_CORRUPT, IDENTITY_INVALID, PORT_UNUSABLE and their like
+ */
+export async function openNode(settings: NodeSettings, parts: NodeParts): Promise<CounterNode> {
+  const { logger, version, clock = systemClock, random = systemRandom } = parts
+  const hash = createNameHash(random)
+  const { nameBytesMax, bodyBytesMax, token, host, drainTimeoutMs } = settings
+
+  // Lock and recovery
+  logger.info({ directory: settings.dataDir }, 'reads the data directory')
+  const store = await Store.open({
+    directory: settings.dataDir,
+    nodeId: settings.nodeId,
+    hash,
+    clock,
+    random,
+    disk: nodeDisk,
+    lock: nodeLock,
+    logger,
+    namesMax: settings.keysMax,
+    nameBytesMax,
+    fsync: settings.fsync,
+    fsyncIntervalMs: settings.fsyncIntervalMs,
+    segmentBytes: settings.logSegmentBytes,
+    queueBytesMax: settings.logQueueBytes,
+    snapshotIntervalMs: settings.snapshotIntervalMs,
+    snapshotLogBytes: settings.snapshotLogBytes,
+    replyTtlMs: settings.idempotencyTtlMs,
+    repliesMax: settings.idempotencyKeysMax,
+  })
+  logger.info({ ...store.recovered }, 'has its counts')
+
+  // The public port
+  const metrics = createMetrics(version)
+  registerGauges(metrics.registry, () => store.status())
+  const server = new PublicServer({
+    store,
+    hash,
+    nameBytesMax,
+    bodyBytesMax,
+    token,
+    host,
+    port: settings.publicPort,
+    logger,
+    clock,
+    random,
+    version,
+    metrics,
+    assetsDirectory: findAssets(),
+    readiness: () => readinessOf(store),
+    connectionsMax: settings.connectionsMax === 0 ? Number.POSITIVE_INFINITY : settings.connectionsMax,
+    timeouts: {
+      headersMs: settings.headersTimeoutMs,
+      requestMs: settings.requestTimeoutMs,
+      keepAliveMs: KEEP_ALIVE_MS,
+      checkMs: TIMEOUT_CHECK_MS,
+    },
+  })
+  try {
+    const { url } = await server.listen()
+    logger.info({ url }, 'listens')
+    return { url, recovered: store.recovered, failed: store.failed, close: () => close() }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+
+  async function close(): Promise<void> {
+    const endMs = clock.monotonicMs() + drainTimeoutMs
+    const answered = await server.drain(drainTimeoutMs * (1 - CLOSE_SHARE))
+    if (!answered) logger.warn({ drainTimeoutMs }, 'requests were cut off; a longer COUNTER_DRAIN_TIMEOUT leaves them more time')
+    const leftMs = Math.max(CLOSE_MS_MIN, endMs - clock.monotonicMs())
+    const closed = await within(clock, leftMs, store.close())
+    logger.info(
+      {},
+      closed ? 'has flushed the log and written a snapshot' : 'ends without a last snapshot; the log holds everything',
+    )
+  }
+}
+
+function readinessOf(store: Store): Readiness {
+  const { writable, reason, names } = store.status()
+  const checks = [
+    { name: 'recovery', ok: true, detail: `${names} names` },
+    { name: 'log', ok: writable, detail: writable ? 'writable' : reason },
+  ]
+  return { ready: writable, checks }
+}
+
+/** Whether `task` came to its end within `ms`. A task that fails rejects. */
+function within(clock: Clock, ms: number, task: Promise<void>): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(ms, () => resolve(false))
+    task.then(() => resolve(true), reject).finally(cancel)
+  })
+}

@@ -1,0 +1,33 @@
+// How errors become exit codes and sentences.
+
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { EXIT, exitCodeOf, explain } from '../../cmd/exit.ts'
+import { CounterError } from '../../lib/base/errors.ts'
+
+const test = suite('cmd/exit')
+
+const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:3000'), { code: 'ECONNREFUSED' })
+
+test('each kind of error has its exit code', () => {
+  assert.is(exitCodeOf(new CounterError('CONFIG_INVALID', 'x')), EXIT.config)
+  assert.is(exitCodeOf(new CounterError('DIRECTORY_LOCKED', 'x')), EXIT.failure)
+  assert.is(exitCodeOf(refused), EXIT.unreachable)
+  assert.is(exitCodeOf(new TypeError('fetch failed', { cause: refused })), EXIT.unreachable)
+  assert.is(exitCodeOf(new Error('x')), EXIT.failure)
+  assert.is(exitCodeOf('x'), EXIT.failure)
+})
+
+test('an operating error is explained with its code, its cause and its fix, without a stack', () => {
+  const error = new CounterError('PORT_UNUSABLE', 'cannot listen', {
+    cause: new Error('EADDRINUSE'),
+    fix: 'Set COUNTER_PUBLIC_PORT.',
+  })
+  assert.is(explain(error), 'counter: cannot listen [PORT_UNUSABLE]\n  because: EADDRINUSE\nSet COUNTER_PUBLIC_PORT.')
+})
+
+test('a fault of ours is explained with its stack', () => {
+  assert.match(explain(new Error('oops')), /oops\n {4}at /)
+})
+
+test.run()
