@@ -17,21 +17,36 @@ const CONTRACT = 'lib/publicapi/contract.ts'
 /** What may appear only in the files named here, and why there. */
 const CONFINED: ReadonlyArray<{ what: RegExp; name: string; files: readonly string[] }> = [
   { what: /\bprocess\.env\b/, name: 'process.env', files: ['lib/config.ts'] },
-  { what: /\bDate\.now\b|\bnew Date\(\)/, name: 'the wall clock', files: ['lib/base/clock.ts'] },
-  { what: /\bperformance\.now\b|\bprocess\.hrtime\b/, name: 'the monotonic clock', files: ['lib/base/clock.ts'] },
-  { what: /\bset(Timeout|Interval|Immediate)\(|['"]node:timers/, name: 'a timer', files: ['lib/base/clock.ts'] },
   {
-    what: /\bMath\.random\b|['"]node:crypto['"].*\brandom|\brandom(Bytes|UUID|Int)\b/,
+    what: /\bDate\.now\b|\bnew Date\(\)/,
+    name: 'the wall clock',
+    files: [
+      'lib/base/clock.ts',
+      'lib/persistence/lock.ts', // Compares it with a file's time; the lock is a parameter of the store as a whole.
+    ],
+  },
+  { what: /\bperformance\.now\b|\bprocess\.hrtime\b/, name: 'the monotonic clock', files: ['lib/base/clock.ts'] },
+  {
+    what: /(?<![.\w])set(Timeout|Interval|Immediate)\(|['"]node:timers/,
+    name: 'a timer',
+    files: [
+      'lib/base/clock.ts',
+      'lib/client/platform.ts', // The client is published by itself and imports nothing but the contract.
+    ],
+  },
+  {
+    what: /\bMath\.random\b|\brandom(Bytes|UUID|Int)\b/,
     name: 'randomness',
-    files: ['lib/base/random.ts'],
+    files: ['lib/base/random.ts', 'lib/client/platform.ts'],
   },
   {
     what: /['"]node:fs(\/promises)?['"]/,
     name: 'node:fs',
     files: [
-      'lib/persistence/disk.ts', // The disk of the store.
+      'lib/persistence/node-disk.ts', // The disk of the store.
+      'lib/persistence/lock.ts', // The lock, which lies on a real socket file.
       'lib/config.ts', // The settings file.
-      'lib/publicapi/assets.ts', // The page's files, read once at the start.
+      'lib/publicapi/assets.ts', // The page's files.
     ],
   },
 ]

@@ -1,0 +1,137 @@
+// The public API as a function from request to response: the contract's operations bound to their handlers, and an answer
+// for whatever the contract does not know. It opens no port; server.ts does.
+
+import type { Context } from 'hono'
+import { Hono } from 'hono'
+import type { Clock } from '../base/clock.ts'
+import type { NameHash } from '../base/hash.ts'
+import type { Random } from '../base/random.ts'
+import { lowerWord, Tally } from '../text/index.ts'
+import type { OperationId } from './contract.ts'
+import { contract } from './contract.ts'
+import { createCounting } from './counting.ts'
+import type { ApiEnv, ApiLogger, Endpoint, Handler } from './endpoint.ts'
+import { createBinder } from './endpoint.ts'
+import { createGuard } from './guard.ts'
+import type { Metrics } from './metrics.ts'
+import { openapi } from './openapi.ts'
+import type { Readiness } from './operating.ts'
+import { createOperating } from './operating.ts'
+import { createPages } from './pages.ts'
+import { Problem } from './problem.ts'
+import type { ApiStore } from './store.ts'
+import { pathOf } from './target.ts'
+import { Writer } from './writer.ts'
+
+export interface ApiOptions {
+  readonly store: ApiStore
+  /** The same as the store's table uses. */
+  readonly hash: NameHash
+  /** Most bytes of a name in UTF-8. Higher: longer words and names are taken, at their cost in memory. */
+  readonly nameBytesMax: number
+  /** Most bytes of a request body. JSON bodies are held to JSON_BYTES_MAX as well. */
+  readonly bodyBytesMax: number
+  /** The bearer token; undefined: everybody who reaches the port may ask. */
+  readonly token: string | undefined
+  /** The address the server is bound to; on loopback without a token the Host header is checked against it. */
+  readonly host: string
+  readonly logger: ApiLogger
+  readonly clock: Clock
+  readonly random: Random
+  readonly version: string
+  /** Where Swagger UI's files lie: findAssets(). */
+  readonly assetsDirectory: string
+  readonly readiness: () => Readiness
+  readonly metrics: Metrics
+}
+
+export interface Api {
+  readonly app: Hono<ApiEnv>
+  readonly fetch: Hono<ApiEnv>['fetch']
+  /** From now on /readyz says no, and every reply asks its client to close the connection. */
+  drain(): void
+}
+
+const page = (path: string): Endpoint => ({ method: 'GET', path, auth: false, writes: false })
+/** Paths beside the contract: pages for people, and an older name of the liveness check. */
+const PAGES = { land: page('/'), readAsset: page('/swagger/{file}'), explainProblem: page('/problems/{type}') }
+const HEALTHZ = page('/healthz')
+const NOWHERE: Endpoint = { method: '*', path: '*', auth: false, writes: false }
+
+export function createApi(options: ApiOptions): Api {
+  const { store, hash, nameBytesMax, bodyBytesMax, metrics, version, assetsDirectory, random } = options
+  let draining = false
+  const readiness = (): Readiness => {
+    const { ready, checks } = options.readiness()
+    return draining
+      ? { ready: false, checks: [...checks, { name: 'drain', ok: false, detail: 'the node is shutting down' }] }
+      : { ready, checks }
+  }
+
+  const writer = new Writer(store, () => new Tally({ hash, nameBytesMax }))
+  const operating = createOperating({ readiness, metrics })
+  const pages = createPages({ assetsDirectory, version, definition: JSON.stringify(openapi(version)) })
+  const handlers: Record<OperationId, Handler> = {
+    ...createCounting({ store, writer, metrics, nameBytesMax, bodyBytesMax, lowerWord }),
+    ...operating,
+    explore: pages.explore,
+    readDefinition: pages.readDefinition,
+  }
+
+  // Routes are matched on the path as it was sent: names in it are decoded once, by their handler.
+  const app = new Hono<ApiEnv>({
+    getPath: (_request, context) => pathOf((context as { env: ApiEnv['Bindings'] }).env.incoming.url!),
+  })
+  const bind = createBinder({
+    guard: createGuard(options),
+    metrics,
+    logger: options.logger,
+    clock: options.clock,
+    idPrefix: random.uint32().toString(36),
+    draining: () => draining,
+  })
+  const add = (endpoint: Endpoint, handler: Handler): void => {
+    app.on(endpoint.method, endpoint.path.replace(/\{(\w+)\}/g, ':$1'), bind(endpoint, handler))
+  }
+  for (const id of Object.keys(contract) as OperationId[]) add(contract[id], handlers[id])
+  for (const id of Object.keys(PAGES) as (keyof typeof PAGES)[]) add(PAGES[id], pages[id])
+  add(HEALTHZ, operating.live)
+
+  const endpoints: Endpoint[] = [...Object.values(contract), ...Object.values(PAGES), HEALTHZ]
+  const elsewhere = bind(NOWHERE, ({ incoming, path }) => {
+    const methods = methodsAt(endpoints, path)
+    if (methods.length === 0) throw notFound(endpoints, path)
+    const allow = methods.join(', ')
+    if (incoming.method === 'OPTIONS') return { status: 204, contentType: '', body: '', headers: { Allow: allow } }
+    throw new Problem('method-not-allowed', `${incoming.method} is not among the methods of ${path}: ${allow}.`, {
+      headers: { Allow: allow },
+    })
+  })
+  app.notFound((context: Context<ApiEnv>) => elsewhere(context))
+
+  const drain = (): void => {
+    draining = true
+  }
+  return { app, fetch: app.fetch, drain }
+}
+
+/** The methods that an operation takes at this path, for the Allow header; none when there is no operation. */
+function methodsAt(endpoints: readonly Endpoint[], path: string): string[] {
+  const found = endpoints.filter((endpoint) => patternOf(endpoint.path).test(path)).map(({ method }) => method)
+  if (found.length === 0) return []
+  return [...(found.includes('GET') ? ['GET', 'HEAD'] : []), ...found.filter((method) => method !== 'GET'), 'OPTIONS']
+}
+
+const patternOf = (path: string): RegExp => new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`)
+
+/** Names the operation that was perhaps meant, or else all of them. */
+function notFound(endpoints: readonly Endpoint[], path: string): Problem {
+  const paths = [...new Set(endpoints.map((endpoint) => endpoint.path))]
+  const trimmed = path.toLowerCase().replace(/\/+$/, '')
+  const near = (candidate: string): boolean =>
+    candidate.length > 1 && !candidate.includes('{') && (trimmed.startsWith(candidate) || candidate === `/v1${trimmed}`)
+  const meant = paths.find((candidate) => patternOf(candidate).test(trimmed)) ?? paths.find(near)
+  const hint = meant === undefined ? `The paths are ${paths.join(', ')}.` : `Did you mean ${meant}?`
+  const shown = path.length > 100 ? `${path.slice(0, 100)}...` : path
+  return new Problem('not-found', `There is nothing at ${shown}.`, { fix: `${hint} GET /swagger explains the operations.` })
+}

@@ -1,0 +1,324 @@
+// The one contract of the public API: each operation with its shapes, errors, examples and need of a token. Validation, the API
+// definition and the types of the client all come from this table, so they cannot disagree. Pure: zod schemas, no server.
+
+import { z } from 'zod'
+import type { ProblemType } from './problem.ts'
+
+/** Most bytes of a JSON body. Longer texts go as text/plain, which is counted while it arrives. */
+export const JSON_BYTES_MAX = 1024 * 1024
+/** Most items of one request to increment many names. */
+export const ITEMS_MAX = 10_000
+/** Bounds of an increment, exclusive: +-2^64. */
+export const DELTA_LIMIT = 2n ** 64n
+
+export const DELTA_EXPECTED = 'expected an integer between -2^64 and 2^64 (exclusive), as a JSON integer or a string of digits'
+const DELTA_DIGITS = /^-?\d{1,20}$/
+
+/** Reads an increment exactly; undefined when it is not one. */
+export function readDelta(value: unknown): number | bigint | undefined {
+  // Adding 0 turns -0 into 0.
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? value + 0 : undefined
+  const delta = typeof value === 'string' && DELTA_DIGITS.test(value) ? BigInt(value) : value
+  return typeof delta === 'bigint' && delta < DELTA_LIMIT && delta > -DELTA_LIMIT ? delta : undefined
+}
+
+// Shapes
+
+export const name = z
+  .string()
+  .min(1)
+  .meta({ id: 'Name', description: 'UTF-8 text. The node limits its bytes (COUNTER_NAME_BYTES_MAX).', examples: ['page:/home'] })
+
+export const delta = z
+  .custom<number | bigint | string>((value) => readDelta(value) !== undefined, DELTA_EXPECTED)
+  .meta({
+    id: 'Delta',
+    description: 'What to add, negative to subtract. Read exactly, also beyond 2^53. Default 1.',
+    anyOf: [{ type: 'integer' }, { type: 'string', pattern: DELTA_DIGITS.source }],
+    default: 1,
+    examples: [1, -3, '18446744073709551615'],
+  })
+
+export const text = z.strictObject({ text: z.string().meta({ description: 'The text to count.' }) }).meta({ id: 'Text' })
+export const increment = z.strictObject({ delta: delta.optional() }).meta({ id: 'Increment' })
+export const increments = z
+  .strictObject({
+    items: z
+      .array(z.strictObject({ name, delta: delta.optional() }))
+      .max(ITEMS_MAX)
+      .meta({ description: 'All are counted, or none. A name may come more than once.' }),
+  })
+  .meta({ id: 'Increments' })
+
+const exact = z.int().meta({ description: 'Exact digits, also beyond 2^53: read `valueString` where numbers are doubles.' })
+const natural = z.int().min(0)
+
+export const counter = z
+  .object({ name, value: exact, valueString: z.string().meta({ description: 'The digits of `value`.' }) })
+  .meta({ id: 'Counter' })
+export const counters = z.object({ counters: z.array(counter) }).meta({ id: 'Counters' })
+export const tally = z
+  .object({
+    tokens: natural.meta({ description: 'Words in the text.' }),
+    distinct: natural.meta({ description: 'Different words.' }),
+  })
+  .meta({ id: 'Tally' })
+export const counted = z.object({ items: natural.meta({ description: 'Items that were counted.' }) }).meta({ id: 'Counted' })
+export const keywords = z.array(z.object({ key: z.string(), count: exact })).meta({ id: 'Keywords' })
+export const readiness = z
+  .object({ ready: z.boolean(), checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })) })
+  .meta({ id: 'Readiness' })
+
+// Operations
+
+/** A body in one content type. No schema: not JSON. */
+export interface Content {
+  readonly schema?: z.ZodType
+  readonly example: unknown
+}
+
+export interface Operation {
+  readonly method: 'GET' | 'POST'
+  /** Parameters in braces: /v1/counters/{name}. */
+  readonly path: string
+  readonly tag: 'Counting' | 'Keywords' | 'Operation'
+  readonly summary: string
+  readonly description?: string
+  /** A token is needed where the node has one. */
+  readonly auth: boolean
+  /** Takes an Idempotency-Key, changes counts. */
+  readonly writes: boolean
+  readonly params?: Readonly<
+    Record<string, { readonly schema: z.ZodType; readonly description: string; readonly example: string }>
+  >
+  /** The one query parameter; `many`: it may be repeated. */
+  readonly query?: { readonly name: string; readonly many: boolean; readonly description: string; readonly example: unknown }
+  readonly body?: { readonly required: boolean; readonly content: Readonly<Record<string, Content>> }
+  readonly reply: { readonly description: string; readonly content: Readonly<Record<string, Content>> }
+  readonly errors: readonly ProblemType[]
+}
+
+const TOKEN = ['unauthorized', 'host-not-allowed'] as const
+const READ = [...TOKEN, 'log-failed', 'closed'] as const
+const WRITE = [
+  ...TOKEN,
+  'cross-site',
+  'idempotency-key-invalid',
+  'key-in-flight',
+  'key-reused',
+  'name-too-long',
+  'count-overflow',
+  'body-too-large',
+  'encoding-unsupported',
+  'request-timeout',
+  'log-failed',
+  'internal',
+  'busy',
+  'closed',
+  'disk-full',
+  'names-max',
+] as const
+const JSON_BODY = ['media-type-unsupported', 'json-invalid', 'body-invalid'] as const
+const NAME_PARAM = {
+  name: { schema: name, description: 'The name, percent-encoded; a slash is %2F.', example: 'page:/home' },
+} as const
+
+const BOOK = 'to be or not to be'
+const HOME = { name: 'page:/home', value: 3, valueString: '3' }
+
+export const contract = {
+  countKeywords: {
+    method: 'POST',
+    path: '/keywords',
+    tag: 'Keywords',
+    auth: true,
+    writes: true,
+    summary: 'Count the words of a text',
+    description:
+      'The body is the text, of any content type: lower-cased, split on white space, each word counted once per occurrence.',
+    body: { required: true, content: { 'text/plain': { example: BOOK } } },
+    reply: { description: 'Counted and durable. The body is empty.', content: {} },
+    errors: WRITE,
+  },
+  readKeywords: {
+    method: 'GET',
+    path: '/keywords',
+    tag: 'Keywords',
+    auth: true,
+    writes: false,
+    summary: 'How often words occurred',
+    description: 'In the order asked, duplicates too. `key` echoes the word as asked; `count` is that of its lower-case form.',
+    query: { name: 'keywords', many: true, description: 'A word; repeat it for more.', example: ['be', 'or'] },
+    reply: {
+      description: 'One entry a word.',
+      content: {
+        'application/json': {
+          schema: keywords,
+          example: [
+            { key: 'be', count: 2 },
+            { key: 'or', count: 1 },
+          ],
+        },
+      },
+    },
+    errors: ['query-invalid', ...READ],
+  },
+  countText: {
+    method: 'POST',
+    path: '/v1/texts',
+    tag: 'Counting',
+    auth: true,
+    writes: true,
+    summary: 'Count the words of a text',
+    description:
+      'As text/plain a text of any size the node takes, counted as it arrives; as JSON at most 1 MiB. One request counts whole or not at all.',
+    body: {
+      required: true,
+      content: { 'text/plain': { example: BOOK }, 'application/json': { schema: text, example: { text: BOOK } } },
+    },
+    reply: {
+      description: 'Counted and durable.',
+      content: { 'application/json': { schema: tally, example: { tokens: 6, distinct: 4 } } },
+    },
+    errors: [...JSON_BODY, ...WRITE],
+  },
+  incrementCounter: {
+    method: 'POST',
+    path: '/v1/counters/{name}/increments',
+    tag: 'Counting',
+    auth: true,
+    writes: true,
+    summary: 'Add to a counter',
+    description: 'Adds `delta`, which may be negative; without a body 1. A name starts at 0.',
+    params: NAME_PARAM,
+    body: { required: false, content: { 'application/json': { schema: increment, example: { delta: 3 } } } },
+    reply: {
+      description: 'Counted and durable; the new value.',
+      content: { 'application/json': { schema: counter, example: HOME } },
+    },
+    errors: ['path-invalid', 'name-invalid', ...JSON_BODY, ...WRITE],
+  },
+  incrementCounters: {
+    method: 'POST',
+    path: '/v1/increments',
+    tag: 'Counting',
+    auth: true,
+    writes: true,
+    summary: 'Add to many counters, all or nothing',
+    description: `At most ${ITEMS_MAX} items and 1 MiB. One record in the log: all items are counted, or none.`,
+    body: {
+      required: true,
+      content: {
+        'application/json': { schema: increments, example: { items: [{ name: 'page:/home', delta: 3 }, { name: 'visits' }] } },
+      },
+    },
+    reply: { description: 'Counted and durable.', content: { 'application/json': { schema: counted, example: { items: 2 } } } },
+    errors: ['name-invalid', ...JSON_BODY, ...WRITE],
+  },
+  readCounter: {
+    method: 'GET',
+    path: '/v1/counters/{name}',
+    tag: 'Counting',
+    auth: true,
+    writes: false,
+    summary: 'The value of a counter',
+    description: 'A name that was never counted is 0. With Accept: text/plain the bare number.',
+    params: NAME_PARAM,
+    reply: {
+      description: 'The value.',
+      content: { 'application/json': { schema: counter, example: HOME }, 'text/plain': { example: '3' } },
+    },
+    errors: ['path-invalid', 'name-invalid', 'name-too-long', 'not-acceptable', ...READ],
+  },
+  readCounters: {
+    method: 'GET',
+    path: '/v1/counters',
+    tag: 'Counting',
+    auth: true,
+    writes: false,
+    summary: 'The values of some counters',
+    query: { name: 'names', many: true, description: 'A name; repeat it for more.', example: ['page:/home', 'visits'] },
+    reply: {
+      description: 'One entry a name, in the order asked.',
+      content: { 'application/json': { schema: counters, example: { counters: [HOME] } } },
+    },
+    errors: ['query-invalid', 'name-invalid', 'name-too-long', ...READ],
+  },
+  explore: {
+    method: 'GET',
+    path: '/swagger',
+    tag: 'Operation',
+    auth: false,
+    writes: false,
+    summary: 'This definition: a page to a browser, JSON to a program',
+    reply: {
+      description: 'The definition.',
+      content: { 'application/json': { example: { openapi: '3.1.0' } }, 'text/html': { example: '<!doctype html>' } },
+    },
+    errors: ['host-not-allowed', 'not-acceptable'],
+  },
+  readDefinition: {
+    method: 'GET',
+    path: '/openapi.json',
+    tag: 'Operation',
+    auth: false,
+    writes: false,
+    summary: 'This definition as JSON',
+    reply: { description: 'The definition.', content: { 'application/json': { example: { openapi: '3.1.0' } } } },
+    errors: ['host-not-allowed'],
+  },
+  live: {
+    method: 'GET',
+    path: '/livez',
+    tag: 'Operation',
+    auth: false,
+    writes: false,
+    summary: 'Whether the process runs',
+    reply: { description: 'It runs.', content: { 'text/plain': { example: 'ok' } } },
+    errors: ['host-not-allowed'],
+  },
+  ready: {
+    method: 'GET',
+    path: '/readyz',
+    tag: 'Operation',
+    auth: false,
+    writes: false,
+    summary: 'Whether the node takes requests',
+    description: '503 until it does, and again while it shuts down; that answer has the same form as the good one.',
+    query: { name: 'verbose', many: false, description: 'Lists the checks.', example: '' },
+    reply: {
+      description: 'It does.',
+      content: {
+        'text/plain': { example: 'ok' },
+        'application/json': {
+          schema: readiness,
+          example: { ready: true, checks: [{ name: 'log', ok: true, detail: 'writable' }] },
+        },
+      },
+    },
+    errors: ['host-not-allowed', 'not-acceptable', 'closed'],
+  },
+  metrics: {
+    method: 'GET',
+    path: '/metrics',
+    tag: 'Operation',
+    auth: true,
+    writes: false,
+    summary: 'Metrics in the Prometheus text format',
+    reply: { description: 'The metrics.', content: { 'text/plain': { example: '# TYPE counter_tokens_total counter' } } },
+    errors: TOKEN,
+  },
+} as const satisfies Record<string, Operation>
+
+export type Contract = typeof contract
+export type OperationId = keyof Contract
+
+type Schema<Entry> = Entry extends { schema: infer Type extends z.ZodType } ? z.output<Type> : never
+/** What an operation answers in JSON. */
+export type JsonReply<Id extends OperationId> = Contract[Id]['reply']['content'] extends { 'application/json': infer Entry }
+  ? Schema<Entry>
+  : undefined
+/** What an operation takes in JSON. */
+export type JsonBody<Id extends OperationId> = Contract[Id] extends { body: { content: { 'application/json': infer Entry } } }
+  ? Schema<Entry>
+  : undefined

@@ -1,0 +1,14 @@
+// The public port. What other folders may use of it.
+
+export type { Api, ApiOptions } from './app.ts'
+export { createApi } from './app.ts'
+export { findAssets } from './assets.ts'
+export type { ApiLogger } from './endpoint.ts'
+export { isLoopback } from './guard.ts'
+export type { Metrics } from './metrics.ts'
+export { createMetrics } from './metrics.ts'
+export { openapi } from './openapi.ts'
+export type { Readiness, ReadinessCheck } from './operating.ts'
+export type { Listening, PublicServerOptions, ServerTimeouts } from './server.ts'
+export { PublicServer } from './server.ts'
+export type { ApiStore, Once, StoredReply } from './store.ts'

@@ -1,0 +1,43 @@
+// Idempotency keys: what makes a retry count once. The key comes in a header; a fingerprint of the whole request tells a
+// retry from another request that reuses the key. The fingerprint grows with the body, so a large one is never kept for it.
+
+import type { Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { Problem } from './problem.ts'
+import type { Once } from './store.ts'
+
+const KEY = /^[\x21-\x7e]{1,255}$/
+
+export class Fingerprint {
+  readonly key: string
+  readonly #hash: Hash
+
+  constructor(key: string, incoming: IncomingMessage) {
+    this.key = key
+    // Lengths are not needed: neither a method, a target nor a header value can hold a line break.
+    this.#hash = createHash('sha256').update(`${incoming.method}\n${incoming.url}\n${incoming.headers['content-type'] ?? ''}\n`)
+  }
+
+  update(piece: Uint8Array): void {
+    this.#hash.update(piece)
+  }
+
+  /** Ends the fingerprint. */
+  once(): Once {
+    return { key: this.key, fingerprint: this.#hash.digest() }
+  }
+}
+
+/** The start of the request's fingerprint; undefined when it has no key. @throws Problem idempotency-key-invalid */
+export function fingerprintOf(incoming: IncomingMessage): Fingerprint | undefined {
+  const key = incoming.headers['idempotency-key']
+  if (key === undefined) return undefined
+  if (typeof key !== 'string' || !KEY.test(key)) {
+    throw new Problem(
+      'idempotency-key-invalid',
+      `The Idempotency-Key is not 1 to 255 visible ASCII characters; it has ${key.length}.`,
+    )
+  }
+  return new Fingerprint(key, incoming)
+}

@@ -1,0 +1,272 @@
+// Every way a request can fail, in one table: the stable type, the status, what it means, how to fix it, when to come back.
+// Handlers throw; only this file knows statuses. The table also makes the error half of the API definition and the pages
+// at /problems/{type}, so that what an error says and what the documentation says cannot differ. RFC 9457.
+
+import type { ErrorCode } from '../base/errors.ts'
+import { CounterError } from '../base/errors.ts'
+
+export interface ProblemKind {
+  readonly status: number
+  readonly title: string
+  /** What happened, in a sentence or two, for the page that `type` points to. */
+  readonly meaning: string
+  /** What to do about it, unless the occurrence knows better. */
+  readonly fix: string
+  /** Seconds until it is worth trying again; absent when the same request will fail again. */
+  readonly retryAfter?: number
+}
+
+const kind = (status: number, title: string, meaning: string, fix: string, retryAfter?: number): ProblemKind =>
+  retryAfter === undefined ? { status, title, meaning, fix } : { status, title, meaning, fix, retryAfter }
+
+export const PROBLEMS = {
+  'request-malformed': kind(
+    400,
+    'The request is malformed',
+    'What arrived is not a well-formed HTTP/1.1 request, or its target or Host header is not a valid one.',
+    'Send a well-formed request: a path that starts with a slash, and one valid Host header.',
+  ),
+  'path-invalid': kind(
+    400,
+    'The path is malformed',
+    'A name in the path is percent-encoded UTF-8; this path holds a sequence that is not.',
+    'Encode the name as encodeURIComponent does: % is written %25, a slash %2F.',
+  ),
+  'query-invalid': kind(
+    400,
+    'The query is malformed',
+    'The query holds a malformed percent sequence, or a parameter that this operation does not take.',
+    'Repeat the parameter for each value and percent-encode the values as UTF-8.',
+  ),
+  'name-invalid': kind(
+    400,
+    'The name is not valid',
+    'A name is UTF-8 text of at least one byte; half of a surrogate pair is not text.',
+    'Send a name that is not empty and is well-formed Unicode.',
+  ),
+  'name-too-long': kind(
+    400,
+    'The name is too long',
+    'A name, or a word of a text, has more bytes in UTF-8 than this node allows. Nothing of the request was counted.',
+    'Shorten the name, or raise COUNTER_NAME_BYTES_MAX on the node.',
+  ),
+  'json-invalid': kind(
+    400,
+    'The body is not JSON',
+    'The body was announced as JSON and could not be read as JSON in UTF-8.',
+    'Send valid JSON; `detail` says where reading stopped.',
+  ),
+  'body-invalid': kind(
+    400,
+    'The body does not fit',
+    'The body is JSON, but not of the shape this operation takes; `errors` lists what does not fit and where.',
+    'Correct what `errors` lists; the shapes are at /swagger.',
+  ),
+  'idempotency-key-invalid': kind(
+    400,
+    'The Idempotency-Key is not valid',
+    'An Idempotency-Key is 1 to 255 visible ASCII characters.',
+    'Send a fresh random key for each new operation, such as a UUID.',
+  ),
+  unauthorized: kind(
+    401,
+    'A token is needed',
+    'This node was started with COUNTER_TOKEN, and the request did not bring that token.',
+    'Send the header: Authorization: Bearer <token>.',
+  ),
+  'cross-site': kind(
+    403,
+    'A page of another site may not write here',
+    'The browser says that a page of another origin makes this request. Counter takes writes from its own pages and from programs.',
+    'Make the request from a program, or from a page served by this node.',
+  ),
+  'host-not-allowed': kind(
+    403,
+    'This host name is not served',
+    'The node listens on loopback without a token, and the Host header names something else: so looks a DNS rebinding attack.',
+    'Use localhost or 127.0.0.1 in the URL, or start the node with COUNTER_TOKEN.',
+  ),
+  'not-found': kind(404, 'There is nothing at this path', 'No operation has this path.', 'GET /swagger lists the operations.'),
+  'method-not-allowed': kind(
+    405,
+    'The path does not take this method',
+    'There is an operation at this path, but not for this method; the Allow header lists the methods.',
+    'Use one of the methods in the Allow header.',
+  ),
+  'not-acceptable': kind(
+    406,
+    'No acceptable representation',
+    'The Accept header leaves none of the types in which this answer can be given.',
+    'Accept application/json, or leave the Accept header out.',
+  ),
+  'request-timeout': kind(
+    408,
+    'The request took too long to arrive',
+    'The headers or the body did not arrive in time. Nothing was counted.',
+    'Send smaller requests, or use a faster link.',
+  ),
+  'count-overflow': kind(
+    409,
+    'The count would leave its range',
+    'A count is a uint64 for what was added and one for what was subtracted; this increment would pass 2^64 - 1. Nothing was counted.',
+    'Start a new name; a count never wraps around.',
+  ),
+  'key-in-flight': kind(
+    409,
+    'The first request with this key is still under way',
+    'A request with the same Idempotency-Key has not been answered yet.',
+    'Repeat the request after a second; it then gets the reply of the first.',
+    1,
+  ),
+  'body-too-large': kind(
+    413,
+    'The body is too large',
+    'The body has more bytes than this operation takes. Nothing was counted.',
+    'Cut the text between words and send it in pieces, each with its own Idempotency-Key.',
+  ),
+  'media-type-unsupported': kind(
+    415,
+    'The content type is not supported',
+    'This operation does not take bodies of this content type.',
+    'Set the Content-Type header to one of the types that `detail` lists.',
+  ),
+  'encoding-unsupported': kind(
+    415,
+    'Encoded bodies are not supported',
+    'The body is compressed or otherwise encoded. Counter takes bodies as they are, so that their size is known before they are read.',
+    'Send the body without a Content-Encoding.',
+  ),
+  'key-reused': kind(
+    422,
+    'The Idempotency-Key was used for another request',
+    'A request with the same key, but another method, path, content type or body, was answered before. Nothing was counted.',
+    'Make a fresh key for each operation, and repeat a key only with the very same request.',
+  ),
+  'headers-too-large': kind(
+    431,
+    'The headers are too large',
+    'The request line and the headers together are larger than the node reads.',
+    'Ask for fewer names in one request.',
+  ),
+  internal: kind(
+    500,
+    'The node made a mistake',
+    "Something failed that should not; the node's log has the details under the request id in `instance`.",
+    'Read the counter before repeating the request, or repeat it with its Idempotency-Key.',
+  ),
+  'log-failed': kind(
+    500,
+    'The log failed',
+    'The disk reported an error while the increment was being made durable. It may have been counted or not; the node ends its service.',
+    'Repeat the request with its Idempotency-Key once the node is back; without one read the counter first.',
+  ),
+  busy: kind(
+    503,
+    'The node is busy',
+    'More writes are waiting for the disk than the node lets wait. Nothing was counted.',
+    'Repeat the request after the Retry-After time.',
+    1,
+  ),
+  closed: kind(
+    503,
+    'The node is not in service',
+    'The node is starting or shutting down. Nothing was counted.',
+    'Repeat the request after the Retry-After time, or ask another node.',
+    1,
+  ),
+  'disk-full': kind(
+    507,
+    'The disk is full',
+    'There is no room for the log. Reads go on; writes resume by themselves when there is room. Nothing was counted.',
+    'Make room on the disk of the data directory; no restart is needed.',
+    10,
+  ),
+  'names-max': kind(
+    507,
+    'There are too many names',
+    'The node holds as many names as COUNTER_NAMES_MAX allows. Names it knows can still be counted. Nothing was counted.',
+    'Raise COUNTER_NAMES_MAX on the node.',
+    60,
+  ),
+} as const satisfies Record<string, ProblemKind>
+
+export type ProblemType = keyof typeof PROBLEMS
+
+/** Where in the request something does not fit. */
+export interface Misfit {
+  readonly in: 'body' | 'query' | 'path' | 'header'
+  /** JSON pointer for a body, the parameter's name otherwise. */
+  readonly path: string
+  readonly message: string
+}
+
+/** Whether the request changed a count. */
+export type Applied = 'yes' | 'no' | 'unknown'
+
+/** A request that is refused, or that failed. `message` says what was wrong with this one. */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly type: ProblemType
+  readonly fix: string
+  readonly applied: Applied
+  readonly errors: readonly Misfit[] | undefined
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(
+    type: ProblemType,
+    detail: string,
+    more: { fix?: string; applied?: Applied; errors?: readonly Misfit[]; headers?: Record<string, string>; cause?: unknown } = {},
+  ) {
+    super(detail, more.cause === undefined ? undefined : { cause: more.cause })
+    const { retryAfter, fix }: ProblemKind = PROBLEMS[type]
+    this.type = type
+    this.fix = more.fix ?? fix
+    this.applied = more.applied ?? 'no'
+    this.errors = more.errors
+    this.headers = retryAfter === undefined ? (more.headers ?? {}) : { 'Retry-After': String(retryAfter), ...more.headers }
+  }
+
+  get status(): number {
+    return PROBLEMS[this.type].status
+  }
+
+  /** The application/problem+json body. `instance` is the request id, under which the log speaks of the request. */
+  body(instance: string): string {
+    const { type, status, message, fix, applied, errors } = this
+    return JSON.stringify({
+      type: `/problems/${type}`,
+      title: PROBLEMS[type].title,
+      status,
+      detail: message,
+      errors,
+      fix,
+      applied,
+      instance,
+    })
+  }
+}
+
+/** What a CounterError of the layers below is to a client. Codes that are not here never reach a request: internal. */
+const TYPE_OF_CODE: Partial<Record<ErrorCode, ProblemType>> = {
+  NAME_INVALID: 'name-invalid',
+  NAME_TOO_LONG: 'name-too-long',
+  NAMES_MAX: 'names-max',
+  COUNT_OVERFLOW: 'count-overflow',
+  KEY_IN_FLIGHT: 'key-in-flight',
+  KEY_REUSED: 'key-reused',
+  DISK_FULL: 'disk-full',
+  LOG_BUSY: 'busy',
+  LOG_FAILED: 'log-failed',
+  CLOSED: 'closed',
+}
+
+/** Any thrown value as a problem. `writes`: the request meant to change a count, so a surprise leaves open whether it did. */
+export function toProblem(error: unknown, writes: boolean): Problem {
+  if (error instanceof Problem) return error
+  const type = error instanceof CounterError ? TYPE_OF_CODE[error.code] : undefined
+  if (error instanceof CounterError && type !== undefined) {
+    const applied = type === 'log-failed' && writes ? 'unknown' : 'no'
+    return new Problem(type, error.message, { applied, cause: error, ...(error.fix === undefined ? {} : { fix: error.fix }) })
+  }
+  return new Problem('internal', 'The request could not be completed.', { applied: writes ? 'unknown' : 'no', cause: error })
+}

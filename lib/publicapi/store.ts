@@ -1,0 +1,36 @@
+// What this layer needs of the store behind it. lib/persistence's Store satisfies it; so does the one in memory of the tests.
+
+import type { Batch, Count } from '../storage/index.ts'
+
+/** A reply as it is kept beside its idempotency key. An empty content type means a reply without a body. */
+export interface StoredReply {
+  readonly status: number
+  readonly contentType: string
+  readonly body: string
+}
+
+/** An Idempotency-Key and the SHA-256 of the method, the path with its query, the content type and the body. */
+export interface Once {
+  readonly key: string
+  readonly fingerprint: Uint8Array
+}
+
+export interface ApiStore {
+  /**
+   * undefined: there is room for this batch now, go on in the same turn. A promise: wait for it, then ask again.
+   * @throws CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, NAMES_MAX, NAME_TOO_LONG, COUNT_OVERFLOW, CLOSED
+   */
+  admit(batch: Batch): Promise<void> | undefined
+  /**
+   * Changes state in the calling turn, right after admit() returned undefined; the batch may be reused as soon as the call
+   * returns. `reply` is called in that turn, after the change. Resolves when durable; a key seen before gives its reply again.
+   * @throws CounterError KEY_IN_FLIGHT, KEY_REUSED
+   */
+  increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<StoredReply & { replayed: boolean }>
+  /** The reply kept for `once`, if there is one. @throws CounterError KEY_IN_FLIGHT, KEY_REUSED */
+  replay(once: Once): Promise<StoredReply & { replayed: boolean }> | undefined
+  /** The value of a name, 0 when never counted. It may not be durable yet: await settled() before it leaves the process. */
+  value(name: Uint8Array): Count
+  /** undefined when all that value() has shown is durable; else a promise for that. Rejects when the log failed. */
+  settled(): Promise<void> | undefined
+}

@@ -1,0 +1,68 @@
+// The request target, read exactly as it was sent. A URL parser would lose names: it takes %2e%2e for "the folder above".
+// Names come as percent-encoded UTF-8; what is malformed is refused, never guessed.
+
+import { Problem } from './problem.ts'
+
+/** The path of a request target, still encoded. */
+export function pathOf(target: string): string {
+  const start = target.charCodeAt(0) === 0x2f ? 0 : originEnd(target)
+  const end = target.indexOf('?', start)
+  const path = end === -1 ? target.slice(start) : target.slice(start, end)
+  return path === '' ? '/' : path
+}
+
+/** The query of a request target without its question mark, still encoded. */
+export function queryOf(target: string): string {
+  const start = target.indexOf('?')
+  return start === -1 ? '' : target.slice(start + 1)
+}
+
+/** Where the path starts in a target of the form http://host/path. */
+function originEnd(target: string): number {
+  const scheme = target.indexOf('://')
+  const slash = scheme === -1 ? -1 : target.indexOf('/', scheme + 3)
+  return slash === -1 ? target.length : slash
+}
+
+/** A name out of the path. @throws Problem path-invalid */
+export function decodeSegment(segment: string): string {
+  if (!segment.includes('%')) return segment
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    throw new Problem('path-invalid', `"${segment}" in the path is not percent-encoded UTF-8.`)
+  }
+}
+
+/**
+ * All values of the parameter `name`, in order.
+ * @param others what to do about other parameters: a misspelt one would read as "none"
+ * @throws Problem query-invalid
+ */
+export function valuesOf(query: string, name: string, others: 'refuse' | 'ignore'): string[] {
+  const values: string[] = []
+  if (query === '') return values
+  for (const pair of query.split('&')) {
+    if (pair === '') continue
+    const equals = pair.indexOf('=')
+    const key = decodeQuery(equals === -1 ? pair : pair.slice(0, equals))
+    if (key !== name) {
+      if (others === 'ignore') continue
+      throw new Problem('query-invalid', `Unknown parameter "${key}"; expected "${name}".`, {
+        errors: [{ in: 'query', path: key, message: `unknown parameter, expected ${name}` }],
+      })
+    }
+    values.push(equals === -1 ? '' : decodeQuery(pair.slice(equals + 1)))
+  }
+  return values
+}
+
+function decodeQuery(text: string): string {
+  const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text
+  if (!spaced.includes('%')) return spaced
+  try {
+    return decodeURIComponent(spaced)
+  } catch {
+    throw new Problem('query-invalid', `"${text}" in the query is not percent-encoded UTF-8.`)
+  }
+}

@@ -1,0 +1,57 @@
+// The way of a batch into the store. Batches are filled in reusable scratch memory, leased from a stack, so that a request
+// takes the one that is warm in the cache and nothing is allocated. A lease ends as soon as the store has taken the batch,
+// before it is durable: what waits for the disk holds no scratch.
+
+import type { Tally } from '../text/index.ts'
+import type { Fingerprint } from './once.ts'
+import type { ApiStore, StoredReply } from './store.ts'
+
+export type WriteReply = StoredReply & { readonly replayed: boolean }
+
+/** Scratch kept for the next request; more are made and dropped under load. */
+const IDLE_MAX = 16
+
+export class Writer {
+  readonly #store: ApiStore
+  readonly #create: () => Tally
+  readonly #idle: Tally[] = []
+
+  constructor(store: ApiStore, create: () => Tally) {
+    this.#store = store
+    this.#create = create
+  }
+
+  /** An empty tally; it must come back by release() or write(). */
+  lease(): Tally {
+    return this.#idle.pop() ?? this.#create()
+  }
+
+  release(tally: Tally): void {
+    if (this.#idle.length >= IDLE_MAX) return
+    tally.reset()
+    this.#idle.push(tally)
+  }
+
+  /**
+   * Counts a batch, once, and resolves when it is durable. Takes the tally back in any case.
+   * @param reply makes the reply in the turn of the change, so that it can show the new value
+   */
+  async write(tally: Tally, reply: () => StoredReply, fingerprint: Fingerprint | undefined): Promise<WriteReply> {
+    let done: Promise<WriteReply>
+    try {
+      const once = fingerprint?.once()
+      const seen = once === undefined ? undefined : this.#store.replay(once)
+      if (seen !== undefined) {
+        done = seen
+      } else if (once === undefined && tally.count === 0) {
+        return { ...reply(), replayed: false }
+      } else {
+        for (let wait = this.#store.admit(tally); wait !== undefined; wait = this.#store.admit(tally)) await wait
+        done = this.#store.increment(tally, reply, once)
+      }
+    } finally {
+      this.release(tally)
+    }
+    return done
+  }
+}
