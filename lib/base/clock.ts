@@ -7,6 +7,8 @@ export interface Clock {
   monotonicMs(): number
   /** Runs `task` once after `delayMs`; the returned function cancels it. A pending timer does not keep the process alive. */
   after(delayMs: number, task: () => void): () => void
+  /** Runs `task` once what is at hand in this turn of the event loop is done. */
+  soon(task: () => void): void
 }
 
 export const systemClock: Clock = {
@@ -17,7 +19,10 @@ export const systemClock: Clock = {
     timer.unref()
     return () => clearTimeout(timer)
   },
+  soon(task) {
+    setImmediate(task)
+  },
 }
 
 /** Resolves in a later turn of the event loop, so that long work can be cut into slices. */
-export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+export const nextTurn = (clock: Clock): Promise<void> => new Promise((resolve) => clock.soon(resolve))

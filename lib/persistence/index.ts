@@ -1,0 +1,8 @@
+export type { Disk, DiskFile } from './disk.ts'
+export type { Lock, TakeLock } from './lock.ts'
+export { takeLock } from './lock.ts'
+export type { FsyncMode } from './log.ts'
+export { nodeDisk } from './node-disk.ts'
+export type { Once, StoredReply } from './replies.ts'
+export type { Recovered, StoreOptions, StoreStatus } from './store.ts'
+export { Store } from './store.ts'

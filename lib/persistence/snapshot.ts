@@ -1,0 +1,189 @@
+// Snapshots: all cells and replies in one file, and the log position from which to go on. Byte by byte in docs/FORMATS.md,
+// section 3. The same bytes are a backup.
+//
+//   snapshot := header block* end-block              header: magic version node incarnation from createdAt 0 crc
+//   block    := u32 length, u32 crc, u8 kind, payload
+//
+// It is fuzzy: writes go on while it is taken, and a cell is as it is when its block is made. That is harmless, because
+// `from` is noted at the beginning and replaying the log over newer cells changes nothing (absolute values, the larger wins).
+// It may hold changes that are not on disk yet, so it is published only after the log is durable past its end.
+// A file without its end block is not a snapshot.
+
+import { crc32 } from 'node:zlib'
+import { ByteReader, ByteWriter, readUint32, readUint64, writeUint32, writeUint64 } from '../base/bytes.ts'
+import { CounterError } from '../base/errors.ts'
+import { DecodedDelta, type Replica, type ReplicaId, VersionVector } from '../storage/index.ts'
+import type { DiskFile } from './disk.ts'
+import type { Replies } from './replies.ts'
+
+export const SNAPSHOT_VERSION = 1
+export const SNAPSHOT_MAGIC = 'CNTRSNP1'
+const HEADER_BYTES = 52
+const BLOCK_HEADER_BYTES = 9
+const BLOCK_DELTA = 1
+const BLOCK_REPLIES = 2
+const BLOCK_END = 3
+/** A block of replies ends with the one that reaches this. */
+const REPLIES_BLOCK_BYTES = 256 * 1024
+/** No block is longer: a megabyte of names with their cells is far below. Checked before memory is taken for one. */
+const BLOCK_BYTES_MAX = 256 * 1024 * 1024
+
+export interface SnapshotHeader {
+  readonly self: ReplicaId
+  /** Log position to replay from. */
+  readonly from: number
+  /** Wall-clock milliseconds. */
+  readonly createdAt: number
+}
+
+/** The snapshot in pieces, each a few milliseconds of work; each is scratch, to be used before the next is asked for. */
+export function* encodeSnapshot(header: SnapshotHeader, replica: Replica, replies: Replies): Generator<Uint8Array, void> {
+  yield encodeHeader(header)
+  const block = new ByteWriter(1 << 16)
+  let blocks = 0
+  const sealed = (kind: number): Uint8Array => {
+    const bytes = block.written()
+    writeUint32(bytes, 0, bytes.length - BLOCK_HEADER_BYTES)
+    bytes[8] = kind
+    writeUint32(bytes, 4, crc32(bytes.subarray(8)))
+    blocks++
+    return bytes
+  }
+  const begin = (): void => {
+    block.length = 0
+    block.reserve(BLOCK_HEADER_BYTES)
+    block.length = BLOCK_HEADER_BYTES
+  }
+  begin()
+  for (const _ of replies.encoded(block)) {
+    if (block.length < REPLIES_BLOCK_BYTES) continue
+    yield sealed(BLOCK_REPLIES)
+    begin()
+  }
+  if (block.length > BLOCK_HEADER_BYTES) yield sealed(BLOCK_REPLIES)
+  for (const delta of replica.since(new VersionVector())) {
+    begin()
+    block.raw(delta)
+    yield sealed(BLOCK_DELTA)
+  }
+  begin()
+  block.varint(blocks)
+  yield sealed(BLOCK_END)
+}
+
+function encodeHeader(header: SnapshotHeader): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES)
+  bytes.set(Buffer.from(SNAPSHOT_MAGIC))
+  writeUint32(bytes, 8, SNAPSHOT_VERSION)
+  writeUint32(bytes, 12, header.self.node)
+  writeUint64(bytes, 16, header.self.incarnation)
+  writeUint64(bytes, 24, header.from)
+  writeUint64(bytes, 32, header.createdAt)
+  writeUint32(bytes, 48, crc32(bytes.subarray(0, 48)))
+  return bytes
+}
+
+/** @throws CounterError SNAPSHOT_CORRUPT or SNAPSHOT_VERSION, naming `name` */
+function decodeHeader(bytes: Uint8Array, name: string): SnapshotHeader {
+  if (Buffer.from(bytes.subarray(0, 8)).toString('latin1') !== SNAPSHOT_MAGIC) fail(name, 0, 'does not start like a snapshot')
+  if (readUint32(bytes, 48) !== crc32(bytes.subarray(0, 48))) fail(name, 0, 'bad crc of the header')
+  const version = readUint32(bytes, 8)
+  if (version !== SNAPSHOT_VERSION) {
+    throw new CounterError('SNAPSHOT_VERSION', `${name} is version ${version}, expected ${SNAPSHOT_VERSION}`, {
+      fix: 'start a newer counter',
+    })
+  }
+  const self = { node: readUint32(bytes, 12), incarnation: readUint64(bytes, 16) }
+  return { self, from: readUint64(bytes, 24), createdAt: readUint64(bytes, 32) }
+}
+
+function fail(name: string, offset: number, why: string): never {
+  throw new CounterError('SNAPSHOT_CORRUPT', `${name}: ${why} at byte ${offset}`)
+}
+
+/** Where the blocks of a snapshot go as it is read. */
+export interface SnapshotTarget {
+  readonly replica: Replica
+  readonly replies: Replies
+}
+
+/**
+ * Reads a snapshot into `target`, a block at a time. When it turns out corrupt, the blocks before were true all the same
+ * and stay: what is joined is never wrong.
+ * @param pause is awaited between blocks, so that the event loop goes on
+ * @throws CounterError SNAPSHOT_CORRUPT or SNAPSHOT_VERSION, with the offset
+ */
+export async function readSnapshot(
+  file: DiskFile,
+  name: string,
+  target: SnapshotTarget,
+  pause: () => Promise<void>,
+): Promise<SnapshotHeader> {
+  const size = await file.size()
+  const source = new BufferedSource(file, size, name)
+  const header = decodeHeader(await source.take(HEADER_BYTES), name)
+  const delta = new DecodedDelta()
+  for (let blocks = 0; ; blocks++) {
+    const start = source.offset
+    const head = await source.take(BLOCK_HEADER_BYTES)
+    const length = readUint32(head, 0)
+    const crc = readUint32(head, 4)
+    const kind = head[8]!
+    if (length > BLOCK_BYTES_MAX) fail(name, start, `block of ${length} bytes`)
+    const payload = await source.take(length)
+    if (crc32(payload, crc32(Uint8Array.of(kind))) !== crc) fail(name, start, 'bad crc of the block')
+    const reader = new ByteReader(payload, 0, payload.length, 'SNAPSHOT_CORRUPT', `${name}: block at byte ${start}`)
+    if (kind === BLOCK_DELTA) {
+      delta.decode(reader)
+      target.replica.merge(delta)
+    } else if (kind === BLOCK_REPLIES) {
+      while (reader.left > 0) target.replies.restore(reader)
+    } else if (kind === BLOCK_END) {
+      if (reader.varint() !== blocks) fail(name, start, 'blocks are missing')
+      if (source.offset !== size) fail(name, source.offset, 'bytes behind the end')
+      return header
+    } else fail(name, start, `unknown kind ${kind} of block`)
+    await pause()
+  }
+}
+
+/** Reads a file from front to back by pieces of a megabyte. */
+class BufferedSource {
+  readonly #file: DiskFile
+  readonly #size: number
+  readonly #name: string
+  #buffer = new Uint8Array(1 << 20)
+  #filled = 0
+  #used = 0
+  /** File offset of the next byte to be taken. */
+  offset = 0
+
+  constructor(file: DiskFile, size: number, name: string) {
+    this.#file = file
+    this.#size = size
+    this.#name = name
+  }
+
+  /** The next `count` bytes, as a view that the next call may overwrite. */
+  async take(count: number): Promise<Uint8Array> {
+    if (count > this.#size - this.offset) fail(this.#name, this.offset, `cut off: needs ${count} more bytes`)
+    if (this.#filled - this.#used < count) await this.#fill(count)
+    this.#used += count
+    this.offset += count
+    return this.#buffer.subarray(this.#used - count, this.#used)
+  }
+
+  async #fill(count: number): Promise<void> {
+    const rest = this.#buffer.subarray(this.#used, this.#filled)
+    const target = count > this.#buffer.length ? new Uint8Array(count) : this.#buffer
+    target.set(rest)
+    this.#filled = rest.length
+    this.#used = 0
+    this.#buffer = target
+    while (this.#filled < count) {
+      const got = await this.#file.read(target.subarray(this.#filled), this.offset + this.#filled)
+      if (got === 0) fail(this.#name, this.offset, 'file became shorter while it was read')
+      this.#filled += got
+    }
+  }
+}

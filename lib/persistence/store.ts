@@ -1,0 +1,333 @@
+// The store: a replica and its log behind one gate. A write changes the table and appends to the log in one turn of the event
+// loop; whoever wrote, and whoever read what was written, waits until the log has it. Here alone lives that barrier.
+// Walk of a write: admit (room, names), increment (table, log), then the caller waits; see docs/ARCHITECTURE.md.
+
+import { ByteReader } from '../base/bytes.ts'
+import { type Clock, nextTurn } from '../base/clock.ts'
+import { CounterError } from '../base/errors.ts'
+import type { NameHash } from '../base/hash.ts'
+import type { Logger } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import { type Batch, type Count, DecodedDelta, Replica, type ReplicaId } from '../storage/index.ts'
+import type { Disk } from './disk.ts'
+import { RECORD_DELTA, RECORD_HEADER_BYTES, RECORD_ONCE } from './frame.ts'
+import { newIncarnation, readIdentity, writeIdentity } from './identity.ts'
+import type { Lock, TakeLock } from './lock.ts'
+import { type FsyncMode, Log } from './log.ts'
+import { listDirectory, type Recovery, recover } from './recover.ts'
+import { type Once, Replies, type StoredReply } from './replies.ts'
+import { Snapshots } from './snapshots.ts'
+
+export interface StoreOptions {
+  readonly directory: string
+  /** The node id, in [0, 2^31). */
+  readonly nodeId: number
+  readonly hash: NameHash
+  readonly clock: Clock
+  readonly random: Random
+  readonly disk: Disk
+  readonly lock: TakeLock
+  readonly logger: Logger
+  /** Names at most; 0 for no limit. */
+  readonly namesMax: number
+  readonly fsync: FsyncMode
+  readonly fsyncIntervalMs: number
+  readonly segmentBytes: number
+  readonly queueBytesMax: number
+  /** A snapshot is taken this often when anything changed; 0 for never by time. */
+  readonly snapshotIntervalMs: number
+  /** A snapshot is taken when the log has grown by this since the last; 0 for never by size. */
+  readonly snapshotLogBytes: number
+  readonly replyTtlMs: number
+  readonly repliesMax: number
+}
+
+/** What a start found and did. */
+export interface Recovered {
+  readonly names: number
+  /** The snapshot that was read, or undefined. */
+  readonly snapshot: string | undefined
+  readonly records: number
+  readonly logBytes: number
+  readonly tornBytes: number
+  readonly elapsedMs: number
+  readonly incarnation: number
+  /** Whether the incarnation is a new one. */
+  readonly incarnationIsNew: boolean
+}
+
+export interface StoreStatus {
+  readonly names: number
+  /** Bytes of the table's arrays. */
+  readonly tableBytes: number
+  readonly replies: number
+  /** Whether writes are accepted, and why not. */
+  readonly writable: boolean
+  readonly refusal: string | undefined
+  /** Log position of the next frame, and up to where the log is on disk. */
+  readonly logEnd: number
+  readonly logDurable: number
+  /** Frames and records written since the start. */
+  readonly logGroups: number
+  readonly logRecords: number
+  /** Log position that the last snapshot replays from, and when it was made (wall clock, 0 for never). */
+  readonly snapshotFrom: number
+  readonly snapshotAt: number
+  /** How long the last snapshot took, and its size. */
+  readonly snapshotMs: number
+  readonly snapshotBytes: number
+  /** Whether the last attempt at a snapshot failed. */
+  readonly snapshotFailed: boolean
+}
+
+/** Batches with more names than this get their new rows in slices, over several turns. */
+const SLICE_NAMES = 8192
+/** Bytes of a delta around its names and cells, and of a reply record around its texts, at most. */
+const DELTA_HEAD_BYTES = 128
+/** Bytes of a name's length and of its cell, at most. */
+const CELL_BYTES_MAX = 3 + 10 + 10
+/** Room kept for a reply record. A reply that is longer, as one with a long name in it, may start a segment early. */
+const REPLY_BYTES_MAX = 4096 + 512
+
+export class Store {
+  readonly #options: StoreOptions
+  readonly #replica: Replica
+  readonly #replies: Replies
+  readonly #log: Log
+  readonly #lock: Lock
+  readonly #snapshots: Snapshots
+  /** Large batches whose names all have rows. */
+  readonly #spread = new WeakSet<Batch>()
+  /** What the start found and did. */
+  readonly recovered: Recovered
+  /** Resolves when the store cannot go on; the process should then end. */
+  readonly failed: Promise<CounterError>
+
+  private constructor(parts: StoreParts) {
+    this.#options = parts.options
+    this.#replica = parts.replica
+    this.#replies = parts.replies
+    this.#log = parts.log
+    this.#lock = parts.lock
+    this.#snapshots = parts.snapshots
+    this.recovered = parts.recovered
+    this.failed = parts.failed
+  }
+
+  /**
+   * Locks the directory, recovers what is in it, decides the incarnation and opens the log.
+   * @throws CounterError DIRECTORY_LOCKED, LOG_CORRUPT, SNAPSHOT_CORRUPT, IDENTITY_INVALID, ...; nothing is changed then
+   */
+  static async open(options: StoreOptions): Promise<Store> {
+    await options.disk.ensureDirectory(options.directory)
+    const lock = await options.lock(options.directory)
+    try {
+      return await openLocked(options, lock, (parts) => new Store(parts))
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  /**
+   * undefined: the batch can be written now, in this turn. A promise: wait for it, then ask again.
+   * @throws (or rejects with) CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, NAMES_MAX, CLOSED
+   */
+  admit(batch: Batch): Promise<void> | undefined {
+    const nameBytes = batch.count === 0 ? 0 : batch.ends[batch.count - 1]!
+    const bytes = nameBytes + batch.count * CELL_BYTES_MAX + RECORD_HEADER_BYTES + DELTA_HEAD_BYTES + REPLY_BYTES_MAX
+    if (!this.#log.hasRoom(bytes)) return this.#log.makeRoom(bytes)
+    if (batch.count > SLICE_NAMES && !this.#spread.has(batch)) return this.#spreadNames(batch)
+    return undefined
+  }
+
+  /** Gives all names of a large batch rows, a slice a turn, so that the increment itself is short. */
+  async #spreadNames(batch: Batch): Promise<void> {
+    const { clock } = this.#options
+    let missing = 0
+    for (let from = 0; from < batch.count; from += SLICE_NAMES) {
+      missing += this.#replica.countMissing(batch, from, Math.min(from + SLICE_NAMES, batch.count))
+      await nextTurn(clock)
+    }
+    this.#replica.checkNamesMax(missing)
+    for (let from = 0; from < batch.count; from += SLICE_NAMES) {
+      this.#replica.addNames(batch, from, Math.min(from + SLICE_NAMES, batch.count))
+      await nextTurn(clock)
+    }
+    this.#spread.add(batch)
+  }
+
+  /**
+   * Adds a batch that was admitted in this turn. All state changes happen in the call; the batch may be reused when it returns.
+   * @param reply makes the reply, after the change; it is kept when `once` is given
+   * @returns the reply, when it may leave the process
+   * @throws (as a rejection) CounterError NAMES_MAX, COUNT_OVERFLOW, KEY_IN_FLIGHT, KEY_REUSED: nothing was changed;
+   *   LOG_FAILED: unknown
+   */
+  async increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<StoredReply & { replayed: boolean }> {
+    this.#spread.delete(batch)
+    const earlier = once && this.replay(once)
+    if (earlier) return earlier
+    if (once === undefined) {
+      this.#log.append(RECORD_DELTA, (writer) => this.#replica.increment(batch, writer))
+      const answer = reply()
+      await this.#log.settled()
+      return { ...answer, replayed: false }
+    }
+    const { answer, landed } = this.#incrementOnce(batch, reply, once)
+    await this.#log.settled()
+    landed()
+    return { ...answer, replayed: false }
+  }
+
+  /** The reply lies before the delta in the record but is made after it, so the delta is made aside first. */
+  #incrementOnce(batch: Batch, reply: () => StoredReply, once: Once) {
+    let answer!: StoredReply
+    let landed!: () => void
+    this.#log.append(RECORD_ONCE, (writer) => {
+      const start = writer.length
+      this.#replica.increment(batch, writer)
+      const delta = writer.bytes.slice(start, writer.length)
+      writer.length = start
+      answer = reply()
+      const kept = this.#replies.add(once, answer)
+      landed = kept.landed
+      kept.write(writer)
+      writer.raw(delta)
+    })
+    return { answer, landed }
+  }
+
+  /** The reply that was given to the same request before, or undefined. @throws CounterError KEY_IN_FLIGHT, KEY_REUSED */
+  replay(once: Once): Promise<StoredReply & { replayed: boolean }> | undefined {
+    const reply = this.#replies.find(once)
+    return reply && Promise.resolve({ ...reply, replayed: true })
+  }
+
+  /**
+   * Joins an encoded delta and logs the same bytes. Resolves when they are acknowledged.
+   * @returns how many cells were news
+   * @throws (as a rejection) CounterError DELTA_INVALID: nothing was changed
+   */
+  async merge(delta: Uint8Array): Promise<number> {
+    const decoded = new DecodedDelta()
+    decoded.decode(new ByteReader(delta, 0, delta.length, 'DELTA_INVALID', 'delta'))
+    while (!this.#log.hasRoom(delta.length + RECORD_HEADER_BYTES)) await this.#log.makeRoom(delta.length + RECORD_HEADER_BYTES)
+    const news = this.#replica.merge(decoded)
+    this.#log.append(RECORD_DELTA, (writer) => writer.raw(delta))
+    await this.#log.settled()
+    return news
+  }
+
+  /** The value of a name, 0 when it was never counted. It may leave the process only after settled(). */
+  value(name: Uint8Array): Count {
+    return this.#replica.value(name)
+  }
+
+  /** undefined when all that value() has shown is acknowledged; else a promise for it. Rejects when the log failed. */
+  settled(): Promise<void> | undefined {
+    return this.#log.settled()
+  }
+
+  /** Who writes the own column. */
+  get self(): ReplicaId {
+    return this.#replica.self
+  }
+
+  status(): StoreStatus {
+    const refusal = this.#log.refusal
+    return {
+      names: this.#replica.table.rowCount,
+      tableBytes: this.#replica.byteLength,
+      replies: this.#replies.size,
+      writable: refusal === undefined,
+      refusal: refusal?.message,
+      logEnd: this.#log.end,
+      logDurable: this.#log.durable,
+      logGroups: this.#log.groups,
+      logRecords: this.#log.records,
+      ...this.#snapshots.status(),
+    }
+  }
+
+  /** Takes a snapshot now. Resolves when it is published. */
+  snapshot(): Promise<void> {
+    return this.#snapshots.take()
+  }
+
+  /** The state as a backup, in pieces; each may leave the process. */
+  backup(): AsyncGenerator<Uint8Array, void> {
+    return this.#snapshots.backup()
+  }
+
+  /** Stops taking writes, brings all that was acknowledged to disk, and lets go of the directory. */
+  async close(): Promise<void> {
+    try {
+      await this.#snapshots.close()
+      await this.#log.close()
+    } finally {
+      await this.#lock.release()
+    }
+  }
+}
+
+/** What a start has put together. */
+interface StoreParts {
+  readonly options: StoreOptions
+  readonly replica: Replica
+  readonly replies: Replies
+  readonly log: Log
+  readonly lock: Lock
+  readonly recovered: Recovered
+  readonly snapshots: Snapshots
+  readonly failed: Promise<CounterError>
+}
+
+async function openLocked(options: StoreOptions, lock: Lock, make: (parts: StoreParts) => Store): Promise<Store> {
+  const { disk, directory, clock, logger } = options
+  const startedMs = clock.monotonicMs()
+  const identity = await readIdentity(disk, directory)
+  const self = { node: options.nodeId, incarnation: identity?.incarnation ?? newIncarnation(clock, options.random) }
+  const replica = new Replica({ self: identity ?? self, hash: options.hash, namesMax: options.namesMax })
+  const replies = new Replies({ clock, ttlMs: options.replyTtlMs, max: options.repliesMax })
+  const recovery = await recover(disk, directory, clock, { replica, replies })
+  reportRecovery(logger, recovery)
+
+  const resume = identity?.original === true && identity.node === options.nodeId
+  if (!resume) {
+    if (identity) {
+      const why = identity.original ? `it was made as node ${identity.node}` : 'it is a copy or a restored backup'
+      logger.warn({ directory }, `the data directory goes on under a new incarnation, because ${why}; all counts are kept`)
+      replica.become({ node: options.nodeId, incarnation: newIncarnation(clock, options.random) })
+    }
+    await writeIdentity(disk, directory, replica.self)
+  }
+  for (const name of (await listDirectory(disk, directory)).leftovers) await disk.remove(`${directory}/${name}`)
+
+  let fail!: (error: CounterError) => void
+  const failed = new Promise<CounterError>((resolve) => {
+    fail = resolve
+  })
+  const log = await Log.open({ ...options, node: options.nodeId, onFailure: fail }, recovery.logEnd, recovery.snapshot?.header.from)
+  const snapshots = new Snapshots({ ...options, replica, replies, log }, recovery)
+  const recovered: Recovered = {
+    names: replica.table.rowCount,
+    snapshot: recovery.snapshot?.name,
+    records: recovery.records,
+    logBytes: recovery.logBytes,
+    tornBytes: recovery.tornBytes,
+    elapsedMs: clock.monotonicMs() - startedMs,
+    incarnation: replica.self.incarnation,
+    incarnationIsNew: !resume,
+  }
+  return make({ options, replica, replies, log, lock, recovered, snapshots, failed })
+}
+
+function reportRecovery(logger: Logger, recovery: Recovery): void {
+  for (const error of recovery.damaged) {
+    logger.error({ code: error.code }, `a snapshot does not hold and was passed over for the one before: ${error.message}`)
+  }
+  if (recovery.tornBytes > 0) {
+    logger.warn({ bytes: recovery.tornBytes }, 'the last write of the log was torn, never acknowledged, and is cut off')
+  }
+}
