@@ -5,9 +5,10 @@ import type { Clock } from './base/clock.ts'
 import { systemClock } from './base/clock.ts'
 import type { CounterError } from './base/errors.ts'
 import { createNameHash } from './base/hash.ts'
+import type { Logger } from './base/log.ts'
 import { type Random, systemRandom } from './base/random.ts'
-import { registerGauges } from './node/gauges.ts'
-import { nodeDisk, nodeLock, Store, type StoreLogger } from './persistence/index.ts'
+import { registerStoreMetrics } from './node/metrics.ts'
+import { nodeDisk, type Recovered, Store, takeLock } from './persistence/index.ts'
 import { type ApiLogger, createMetrics, findAssets, PublicServer, type Readiness } from './publicapi/index.ts'
 
 /** What a node needs of the settings; lib/config.ts says what each means. */
@@ -35,7 +36,7 @@ export interface NodeSettings {
 }
 
 export interface NodeParts {
-  readonly logger: ApiLogger & StoreLogger
+  readonly logger: ApiLogger & Logger
   readonly version: string
   readonly clock?: Clock
   readonly random?: Random
@@ -44,7 +45,7 @@ export interface NodeParts {
 export interface CounterNode {
   /** The base URL of the public port. */
   readonly url: string
-  readonly recovered: Store['recovered']
+  readonly recovered: Recovered
   /** Resolves when the node cannot go on, as after a failed flush: the process must end. */
   readonly failed: Promise<CounterError>
   /** Answers the requests under way, flushes, and writes a last snapshot; within drainTimeoutMs as far as the disk allows. */
@@ -76,10 +77,9 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     clock,
     random,
     disk: nodeDisk,
-    lock: nodeLock,
+    lock: takeLock,
     logger,
     namesMax: settings.keysMax,
-    nameBytesMax,
     fsync: settings.fsync,
     fsyncIntervalMs: settings.fsyncIntervalMs,
     segmentBytes: settings.logSegmentBytes,
@@ -93,7 +93,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
 
   // The public port
   const metrics = createMetrics(version)
-  registerGauges(metrics.registry, () => store.status())
+  registerStoreMetrics(metrics.registry, () => store.status())
   const server = new PublicServer({
     store,
     hash,
@@ -140,10 +140,12 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
 }
 
 function readinessOf(store: Store): Readiness {
-  const { writable, reason, names } = store.status()
+  const { writable, refusal, names, snapshotFailed } = store.status()
   const checks = [
     { name: 'recovery', ok: true, detail: `${names} names` },
-    { name: 'log', ok: writable, detail: writable ? 'writable' : reason },
+    { name: 'log', ok: writable, detail: refusal ?? 'writable' },
+    // Without snapshots the log grows and starts take longer, but requests are served.
+    { name: 'snapshot', ok: !snapshotFailed, detail: snapshotFailed ? 'the last attempt failed; see the log' : 'fine' },
   ]
   return { ready: writable, checks }
 }

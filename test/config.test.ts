@@ -84,8 +84,8 @@ test('each type takes what it should and refuses the rest', () => {
   const cases: Array<[SettingName, string, unknown]> = [
     //  setting            text            value, or undefined when it is refused
     ['nodeId', '0', 0],
-    ['nodeId', '65535', 65535],
-    ['nodeId', '65536', undefined],
+    ['nodeId', '2147483647', 2147483647],
+    ['nodeId', '2147483648', undefined],
     ['nodeId', '-1', undefined],
     ['nodeId', '1.5', undefined],
     ['nodeId', '1e3', undefined],

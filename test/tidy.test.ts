@@ -104,7 +104,7 @@ test('clocks, timers, randomness, files and the environment stay where they belo
     ['lib/base/clock.ts', 'setInterval(task, 1)'],
     ['lib/base/random.ts', 'Math.random()'],
     ['lib/base/random.ts', "import { randomBytes } from 'node:crypto'"],
-    ['lib/persistence/disk.ts', "import { open } from 'node:fs/promises'"],
+    ['lib/persistence/node-disk.ts', "import { open } from 'node:fs/promises'"],
   ]
   for (const [home, code] of cases) {
     assert.equal(check(home, `// A file.\n${code}\n`), [], `${home} may: ${code}`)

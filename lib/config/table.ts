@@ -1,6 +1,7 @@
 // Every setting of a node, once: the command line, the environment, the file, `counter config` and the table in
 // docs/OPERATING.md are all made from this list. A setting's flag is its variable in lower case: COUNTER_DATA_DIR, --data-dir.
 
+import { NODE_MAX } from '../storage/index.ts'
 import { byteSize, duration, host, type Kind, oneOf, port, text, token, urlList, wholeNumber } from './values.ts'
 
 export interface Setting<T> {
@@ -24,7 +25,7 @@ function setting<T>(env: `COUNTER_${string}`, kind: Kind<T>, preset: string, doc
 export const SETTINGS = {
   nodeId: setting(
     'COUNTER_NODE_ID',
-    wholeNumber(0, 65_535),
+    wholeNumber(0, NODE_MAX),
     '0',
     'Which node of a cluster this is. Each node has its own; a data directory belongs to one node id for ever.',
   ),
