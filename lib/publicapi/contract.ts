@@ -50,7 +50,10 @@ export const increments = z
   })
   .meta({ id: 'Increments' })
 
-const exact = z.int().meta({ description: 'Exact digits, also beyond 2^53: read `valueString` where numbers are doubles.' })
+// Not z.int(), whose JSON schema ends at 2^53 - 1.
+const exact = z
+  .number()
+  .meta({ type: 'integer', description: 'Exact digits, also beyond 2^53: read `valueString` where numbers are doubles.' })
 const natural = z.int().min(0)
 
 export const counter = z
@@ -95,6 +98,12 @@ export interface Operation {
   readonly query?: { readonly name: string; readonly many: boolean; readonly description: string; readonly example: unknown }
   readonly body?: { readonly required: boolean; readonly content: Readonly<Record<string, Content>> }
   readonly reply: { readonly description: string; readonly content: Readonly<Record<string, Content>> }
+  /** An answer that is no problem document and yet not a success. */
+  readonly otherwise?: {
+    readonly status: number
+    readonly description: string
+    readonly content: Readonly<Record<string, Content>>
+  }
   readonly errors: readonly ProblemType[]
 }
 
@@ -284,7 +293,7 @@ export const contract = {
     auth: false,
     writes: false,
     summary: 'Whether the node takes requests',
-    description: '503 until it does, and again while it shuts down; that answer has the same form as the good one.',
+    description: '503 until it does, and again while it shuts down.',
     query: { name: 'verbose', many: false, description: 'Lists the checks.', example: '' },
     reply: {
       description: 'It does.',
@@ -296,7 +305,18 @@ export const contract = {
         },
       },
     },
-    errors: ['host-not-allowed', 'not-acceptable', 'closed'],
+    otherwise: {
+      status: 503,
+      description: 'It does not, or no longer; the failing checks are listed.',
+      content: {
+        'text/plain': { example: '[-] drain: the node is shutting down\nnot ready' },
+        'application/json': {
+          schema: readiness,
+          example: { ready: false, checks: [{ name: 'drain', ok: false, detail: 'the node is shutting down' }] },
+        },
+      },
+    },
+    errors: ['host-not-allowed', 'not-acceptable'],
   },
   metrics: {
     method: 'GET',

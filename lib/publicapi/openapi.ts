@@ -8,6 +8,7 @@ import { PROBLEMS } from './problem.ts'
 
 type Json = Record<string, unknown>
 
+const TYPES = Object.keys(PROBLEMS) as ProblemType[]
 const PROBLEM_REF = { $ref: '#/components/schemas/Problem' }
 const IDEMPOTENCY_KEY = {
   name: 'Idempotency-Key',
@@ -44,6 +45,7 @@ export function openapi(version: string): Json {
     paths,
     components: {
       schemas,
+      examples: Object.fromEntries(TYPES.map((type) => [type, { summary: PROBLEMS[type].title, value: example(type) }])),
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'The COUNTER_TOKEN of the node, where it has one.' },
       },
@@ -64,7 +66,7 @@ function describe(operationId: string, operation: Operation, schemas: Json): Jso
     ...(operation.query === undefined ? [] : [queryParameter(operation.query)]),
     ...(operation.writes ? [IDEMPOTENCY_KEY] : []),
   ]
-  const { body, reply } = operation
+  const { body, reply, otherwise } = operation
   return {
     operationId,
     tags: [operation.tag],
@@ -74,7 +76,8 @@ function describe(operationId: string, operation: Operation, schemas: Json): Jso
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: { required: body.required, content: contents(body.content, schemas) } }),
     responses: {
-      '200': { description: reply.description, ...replyContents(reply.content, schemas) },
+      '200': answer(reply, schemas),
+      ...(otherwise === undefined ? {} : { [otherwise.status]: answer(otherwise, schemas) }),
       ...failures(operation.errors),
     },
   }
@@ -91,8 +94,8 @@ const queryParameter = ({ name, many, description, example }: NonNullable<Operat
     : { allowEmptyValue: true, schema: { type: 'string' } }),
 })
 
-const replyContents = (content: Operation['reply']['content'], schemas: Json): Json =>
-  Object.keys(content).length === 0 ? {} : { content: contents(content, schemas) }
+const answer = ({ description, content }: Operation['reply'], schemas: Json): Json =>
+  Object.keys(content).length === 0 ? { description } : { description, content: contents(content, schemas) }
 
 const contents = (content: Readonly<Record<string, Content>>, schemas: Json): Json =>
   Object.fromEntries(
@@ -118,7 +121,7 @@ const failure = (types: readonly ProblemType[]): Json => ({
   content: {
     'application/problem+json': {
       schema: PROBLEM_REF,
-      examples: Object.fromEntries(types.map((type) => [type, { value: example(type) }])),
+      examples: Object.fromEntries(types.map((type) => [type, { $ref: `#/components/examples/${type}` }])),
     },
   },
 })
@@ -142,7 +145,7 @@ const problemSchema = (): Json => ({
       type: 'string',
       format: 'uri-reference',
       description: 'Stable; the node serves a page about it there.',
-      enum: Object.keys(PROBLEMS).map((type) => `/problems/${type}`),
+      enum: TYPES.map((type) => `/problems/${type}`),
     },
     title: { type: 'string' },
     status: { type: 'integer' },
@@ -167,7 +170,8 @@ function jsonSchema(schema: z.ZodType, schemas: Json): Json {
   for (const [id, definition] of Object.entries($defs ?? {})) schemas[id] = pointed(definition)
   const id = schema.meta()?.id
   if (id === undefined) return pointed(rest) as Json
-  schemas[id] = pointed(rest)
+  // With an id zod may already have made it a definition and left a reference to that.
+  if (!('$ref' in rest)) schemas[id] = pointed(rest)
   return { $ref: `#/components/schemas/${id}` }
 }
 
