@@ -3,8 +3,11 @@
 // it needs when it runs. Data goes to stdout, everything else to stderr.
 
 import { Command, CommanderError } from 'commander'
+import { register as registerBackup } from './backup.ts'
 import { register as registerConfig } from './config.ts'
 import { EXIT, exitCodeOf, explain } from './exit.ts'
+import { register as registerImport } from './import.ts'
+import { register as registerInspect } from './inspect.ts'
 import { register as registerServe } from './serve.ts'
 import { VERSION } from './version.ts'
 
@@ -12,6 +15,8 @@ const EXAMPLES = `Examples:
   counter serve                                a node on http://127.0.0.1:3000 with its data in ./data
   counter serve --public-port 8080             any setting is a flag, a COUNTER_ variable or a line of a file
   counter config --json                        the settings that hold, and where each came from
+  counter inspect ./data                       check a data directory, and see what is in it
+  counter import data/base0                    take in the original's data file, a backup, or lines of name and count
 `
 
 const program = new Command('counter')
@@ -23,7 +28,12 @@ const program = new Command('counter')
   .showSuggestionAfterError()
   .exitOverride()
 
-for (const register of [registerServe, registerConfig]) register(program)
+for (const register of [registerServe, registerConfig, registerInspect, registerImport, registerBackup]) register(program)
+
+// Whoever read our output may have seen enough, as `head` does; a node goes on without its banner.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
 
 try {
   if (process.argv.length > 2) await program.parseAsync()

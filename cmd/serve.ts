@@ -3,6 +3,7 @@
 
 import type { Command } from 'commander'
 import type { Logger } from 'pino'
+import { systemClock } from '../lib/base/clock.ts'
 import { readSettings, type Settings } from '../lib/config.ts'
 import type { CounterNode } from '../lib/node.ts'
 import { banner, warnings } from './banner.ts'
@@ -11,6 +12,8 @@ import { addSettings, flagsOf } from './settings.ts'
 import { VERSION } from './version.ts'
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const
+/** Ctrl-C under `npm start` arrives twice, from the terminal and from npm: what follows this closely is the same signal. */
+const SAME_SIGNAL_MS = 500
 
 export function register(program: Command): void {
   const command = program
@@ -33,7 +36,7 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
   node.failed.then((error) => {
     logger.fatal(
       { err: error, code: error.code, fix: error.fix },
-      'the node cannot go on and ends; nothing unacknowledged was promised',
+      'the node cannot go on and ends; started again it reads what is really on disk',
     )
     process.exit(EXIT.failure)
   })
@@ -67,11 +70,15 @@ function endOnFault(logger: Logger): void {
 }
 
 function endOnSignal(logger: Logger, current: () => CounterNode | undefined): void {
-  let ending = false
+  let endingSinceMs: number | undefined
   for (const [signal, code] of Object.entries(SIGNALS)) {
     process.on(signal, async () => {
-      if (ending) process.exit(code)
-      ending = true
+      const nowMs = systemClock.monotonicMs()
+      if (endingSinceMs !== undefined) {
+        if (nowMs - endingSinceMs > SAME_SIGNAL_MS) process.exit(code)
+        return
+      }
+      endingSinceMs = nowMs
       const node = current()
       logger.info(
         { signal },
