@@ -4,19 +4,16 @@
 import type { Clock } from './base/clock.ts'
 import { systemClock } from './base/clock.ts'
 import type { CounterError } from './base/errors.ts'
-import { createNameHash } from './base/hash.ts'
+import { createNameHash, type NameHash } from './base/hash.ts'
 import type { Logger } from './base/log.ts'
 import { type Random, systemRandom } from './base/random.ts'
 import { registerStoreMetrics } from './node/metrics.ts'
 import { nodeDisk, type Recovered, Store, takeLock } from './persistence/index.ts'
 import { type ApiLogger, createMetrics, findAssets, PublicServer, type Readiness } from './publicapi/index.ts'
 
-/** What a node needs of the settings; lib/config.ts says what each means. */
-export interface NodeSettings {
+/** What a data directory needs of the settings; lib/config.ts says what each means. */
+export interface StoreSettings {
   readonly nodeId: number
-  readonly host: string
-  readonly publicPort: number
-  readonly token: string | undefined
   readonly dataDir: string
   readonly fsync: 'always' | 'interval' | 'never'
   readonly fsyncIntervalMs: number
@@ -24,11 +21,18 @@ export interface NodeSettings {
   readonly logQueueBytes: number
   readonly snapshotIntervalMs: number
   readonly snapshotLogBytes: number
-  readonly bodyBytesMax: number
-  readonly nameBytesMax: number
   readonly keysMax: number
   readonly idempotencyTtlMs: number
   readonly idempotencyKeysMax: number
+}
+
+/** What a node needs besides. */
+export interface NodeSettings extends StoreSettings {
+  readonly host: string
+  readonly publicPort: number
+  readonly token: string | undefined
+  readonly bodyBytesMax: number
+  readonly nameBytesMax: number
   readonly connectionsMax: number
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
@@ -48,14 +52,14 @@ export interface CounterNode {
   readonly recovered: Recovered
   /** Resolves when the node cannot go on, as after a failed flush: the process must end. */
   readonly failed: Promise<CounterError>
-  /** Answers the requests under way, flushes, and writes a last snapshot; within drainTimeoutMs as far as the disk allows. */
+  /** Answers the requests under way and flushes the log, within drainTimeoutMs as far as the disk allows. */
   close(): Promise<void>
 }
 
 const KEEP_ALIVE_MS = 5_000
 /** GUARANTEES: slow sockets are looked for each second. */
 const TIMEOUT_CHECK_MS = 1_000
-/** Of the time to drain, what is kept back for the last flush and snapshot. */
+/** Of the time to drain, what is kept back for the last flush. */
 const CLOSE_SHARE = 0.2
 const CLOSE_MS_MIN = 1_000
 
@@ -69,26 +73,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
   const { nameBytesMax, bodyBytesMax, token, host, drainTimeoutMs } = settings
 
   // Lock and recovery
-  logger.info({ directory: settings.dataDir }, 'reads the data directory')
-  const store = await Store.open({
-    directory: settings.dataDir,
-    nodeId: settings.nodeId,
-    hash,
-    clock,
-    random,
-    disk: nodeDisk,
-    lock: takeLock,
-    logger,
-    namesMax: settings.keysMax,
-    fsync: settings.fsync,
-    fsyncIntervalMs: settings.fsyncIntervalMs,
-    segmentBytes: settings.logSegmentBytes,
-    queueBytesMax: settings.logQueueBytes,
-    snapshotIntervalMs: settings.snapshotIntervalMs,
-    snapshotLogBytes: settings.snapshotLogBytes,
-    replyTtlMs: settings.idempotencyTtlMs,
-    repliesMax: settings.idempotencyKeysMax,
-  })
+  const store = await openStore(settings, { logger, clock, random, hash })
   logger.info({ ...store.recovered }, 'has its counts')
 
   // The public port
@@ -132,11 +117,32 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     if (!answered) logger.warn({ drainTimeoutMs }, 'requests were cut off; a longer COUNTER_DRAIN_TIMEOUT leaves them more time')
     const leftMs = Math.max(CLOSE_MS_MIN, endMs - clock.monotonicMs())
     const closed = await within(clock, leftMs, store.close())
-    logger.info(
-      {},
-      closed ? 'has flushed the log and written a snapshot' : 'ends without a last snapshot; the log holds everything',
-    )
+    logger.info({}, closed ? 'has flushed the log' : 'ends before the disk has answered; what was acknowledged is on it')
   }
+}
+
+/** Opens the data directory alone, for a node and for the commands that work on a directory without one. */
+export function openStore(
+  settings: StoreSettings,
+  parts: { logger: Logger; clock: Clock; random: Random; hash: NameHash },
+): Promise<Store> {
+  parts.logger.info({ directory: settings.dataDir }, 'reads the data directory')
+  return Store.open({
+    ...parts,
+    directory: settings.dataDir,
+    nodeId: settings.nodeId,
+    disk: nodeDisk,
+    lock: takeLock,
+    namesMax: settings.keysMax,
+    fsync: settings.fsync,
+    fsyncIntervalMs: settings.fsyncIntervalMs,
+    segmentBytes: settings.logSegmentBytes,
+    queueBytesMax: settings.logQueueBytes,
+    snapshotIntervalMs: settings.snapshotIntervalMs,
+    snapshotLogBytes: settings.snapshotLogBytes,
+    replyTtlMs: settings.idempotencyTtlMs,
+    repliesMax: settings.idempotencyKeysMax,
+  })
 }
 
 function readinessOf(store: Store): Readiness {

@@ -54,6 +54,12 @@ export class ByteWriter {
     this.length = writeVarint(this.bytes, this.length, value)
   }
 
+  /** A bigint in [0, 2^64). */
+  varint64(value: bigint): void {
+    this.reserve(VARINT_BYTES_MAX)
+    this.length = writeVarint64(this.bytes, this.length, Number(value & 0xffff_ffffn), Number(value >> 32n))
+  }
+
   raw(source: Uint8Array): void {
     this.reserve(source.length)
     this.bytes.set(source, this.length)

@@ -1,4 +1,8 @@
 export type { Disk, DiskFile } from './disk.ts'
+export type { Imported, ImportFormat } from './import.ts'
+export { importFile } from './import.ts'
+export type { Inspection } from './inspect.ts'
+export { inspect, namesOf } from './inspect.ts'
 export type { Lock, TakeLock } from './lock.ts'
 export { takeLock } from './lock.ts'
 export type { FsyncMode } from './log.ts'

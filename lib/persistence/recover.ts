@@ -4,7 +4,6 @@
 import type { Clock } from '../base/clock.ts'
 import { nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
-import { DecodedDelta } from '../storage/index.ts'
 import { type Disk, readWhole } from './disk.ts'
 import {
   decodeSegmentHeader,
@@ -19,7 +18,7 @@ import {
 } from './frame.ts'
 import type { LogEnd } from './log.ts'
 import { segmentName, segmentStart } from './segment.ts'
-import { readSnapshot, type SnapshotHeader, type SnapshotTarget } from './snapshot.ts'
+import { type JoiningSink, readSnapshot, type SnapshotHeader } from './snapshot.ts'
 
 /** What the files of a data directory are. */
 export interface Listing {
@@ -56,12 +55,12 @@ export interface Recovery {
   readonly tornBytes: number
 }
 
-/** Reads the directory into `target`. Changes no file. @throws CounterError SNAPSHOT_CORRUPT, LOG_CORRUPT, ... */
-export async function recover(disk: Disk, directory: string, clock: Clock, target: SnapshotTarget): Promise<Recovery> {
+/** Reads the directory into `sink`. Changes no file. @throws CounterError SNAPSHOT_CORRUPT, LOG_CORRUPT, ... */
+export async function recover(disk: Disk, directory: string, clock: Clock, sink: JoiningSink): Promise<Recovery> {
   const listing = await listDirectory(disk, directory)
-  const { snapshot, damaged } = await readNewestSnapshot(disk, directory, clock, target, listing)
+  const { snapshot, damaged } = await readNewestSnapshot(disk, directory, clock, sink, listing)
   const from = snapshot?.header.from ?? 0
-  const replay = new Replay(target)
+  const replay = new Replay(sink)
   const segments = listing.segments
   const first = segments.findLastIndex((start) => start <= from)
   if (first === -1 && (segments.length > 0 || from > 0)) {
@@ -86,12 +85,12 @@ export async function recover(disk: Disk, directory: string, clock: Clock, targe
   return { snapshot, damaged, logEnd, records: replay.records, logBytes: replay.bytes, tornBytes }
 }
 
-async function readNewestSnapshot(disk: Disk, directory: string, clock: Clock, target: SnapshotTarget, listing: Listing) {
+async function readNewestSnapshot(disk: Disk, directory: string, clock: Clock, sink: JoiningSink, listing: Listing) {
   const damaged: CounterError[] = []
   for (const name of listing.snapshots) {
     const file = await disk.open(`${directory}/${name}`, 'read')
     try {
-      const header = await readSnapshot(file, name, target, () => nextTurn(clock))
+      const header = await readSnapshot(file, name, sink, () => nextTurn(clock))
       return { snapshot: { name, header }, damaged }
     } catch (error) {
       if (!(error instanceof CounterError) || error.code !== 'SNAPSHOT_CORRUPT') throw error
@@ -103,15 +102,14 @@ async function readNewestSnapshot(disk: Disk, directory: string, clock: Clock, t
   return { snapshot: undefined, damaged }
 }
 
-/** Takes the records of frames into the target. */
+/** Takes the records of frames into the sink. */
 class Replay {
-  readonly #target: SnapshotTarget
-  readonly #delta = new DecodedDelta()
+  readonly #sink: JoiningSink
   records = 0
   bytes = 0
 
-  constructor(target: SnapshotTarget) {
-    this.#target = target
+  constructor(sink: JoiningSink) {
+    this.#sink = sink
   }
 
   apply(frame: Frame, file: string): void {
@@ -122,9 +120,8 @@ class Replay {
   #take({ kind, body }: LogRecord): void {
     if (kind === RECORD_MARK) return
     this.records++
-    if (kind !== RECORD_DELTA) this.#target.replies.restore(body)
-    this.#delta.decode(body)
-    this.#target.replica.merge(this.#delta)
+    if (kind !== RECORD_DELTA) this.#sink.reply(body)
+    this.#sink.delta(body)
   }
 }
 

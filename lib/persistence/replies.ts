@@ -132,3 +132,10 @@ function readEntry(reader: ByteReader): Entry {
   const body = decoder.decode(reader.sized())
   return { key, fingerprint, at, reply: { status, contentType, body }, inFlight: false }
 }
+
+/** The bytes of one reply record, as a copy, and the reader past it. */
+export function takeReply(reader: ByteReader): Uint8Array {
+  const start = reader.at
+  readEntry(reader)
+  return reader.bytes.slice(start, reader.at)
+}

@@ -101,28 +101,46 @@ function fail(name: string, offset: number, why: string): never {
   throw new CounterError('SNAPSHOT_CORRUPT', `${name}: ${why} at byte ${offset}`)
 }
 
-/** Where the blocks of a snapshot go as it is read. */
-export interface SnapshotTarget {
-  readonly replica: Replica
-  readonly replies: Replies
+/** Where the parts of a snapshot go as it is read. The readers are scratch, to be used in the call. */
+export interface SnapshotSink {
+  /** A delta, to be joined. */
+  delta(reader: ByteReader): void | Promise<void>
+  /** One reply record, as Replies.restore reads it. */
+  reply(reader: ByteReader): void
+}
+
+/** A sink that joins everything at once. */
+export interface JoiningSink extends SnapshotSink {
+  delta(reader: ByteReader): void
+}
+
+/** The sink that joins everything into a replica and its replies. */
+export function joinInto(replica: Replica, replies: Replies): JoiningSink {
+  const decoded = new DecodedDelta()
+  return {
+    delta(reader) {
+      decoded.decode(reader)
+      replica.merge(decoded)
+    },
+    reply: (reader) => replies.restore(reader),
+  }
 }
 
 /**
- * Reads a snapshot into `target`, a block at a time. When it turns out corrupt, the blocks before were true all the same
- * and stay: what is joined is never wrong.
+ * Reads a snapshot, a block at a time. When it turns out corrupt, the blocks before were true all the same: what was
+ * joined of them is never wrong.
  * @param pause is awaited between blocks, so that the event loop goes on
  * @throws CounterError SNAPSHOT_CORRUPT or SNAPSHOT_VERSION, with the offset
  */
 export async function readSnapshot(
   file: DiskFile,
   name: string,
-  target: SnapshotTarget,
+  sink: SnapshotSink,
   pause: () => Promise<void>,
 ): Promise<SnapshotHeader> {
   const size = await file.size()
   const source = new BufferedSource(file, size, name)
   const header = decodeHeader(await source.take(HEADER_BYTES), name)
-  const delta = new DecodedDelta()
   for (let blocks = 0; ; blocks++) {
     const start = source.offset
     const head = await source.take(BLOCK_HEADER_BYTES)
@@ -134,10 +152,9 @@ export async function readSnapshot(
     if (crc32(payload, crc32(Uint8Array.of(kind))) !== crc) fail(name, start, 'bad crc of the block')
     const reader = new ByteReader(payload, 0, payload.length, 'SNAPSHOT_CORRUPT', `${name}: block at byte ${start}`)
     if (kind === BLOCK_DELTA) {
-      delta.decode(reader)
-      target.replica.merge(delta)
+      await sink.delta(reader)
     } else if (kind === BLOCK_REPLIES) {
-      while (reader.left > 0) target.replies.restore(reader)
+      while (reader.left > 0) sink.reply(reader)
     } else if (kind === BLOCK_END) {
       if (reader.varint() !== blocks) fail(name, start, 'blocks are missing')
       if (source.offset !== size) fail(name, source.offset, 'bytes behind the end')

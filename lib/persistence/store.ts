@@ -8,7 +8,7 @@ import { CounterError } from '../base/errors.ts'
 import type { NameHash } from '../base/hash.ts'
 import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import { type Batch, type Count, DecodedDelta, Replica, type ReplicaId } from '../storage/index.ts'
+import { type Batch, type Count, DELTA_VERSION, DecodedDelta, Replica, type ReplicaId } from '../storage/index.ts'
 import type { Disk } from './disk.ts'
 import { RECORD_DELTA, RECORD_HEADER_BYTES, RECORD_ONCE } from './frame.ts'
 import { newIncarnation, readIdentity, writeIdentity } from './identity.ts'
@@ -16,6 +16,7 @@ import type { Lock, TakeLock } from './lock.ts'
 import { type FsyncMode, Log } from './log.ts'
 import { listDirectory, type Recovery, recover } from './recover.ts'
 import { type Once, Replies, type StoredReply } from './replies.ts'
+import { joinInto } from './snapshot.ts'
 import { Snapshots } from './snapshots.ts'
 
 export interface StoreOptions {
@@ -206,17 +207,43 @@ export class Store {
 
   /**
    * Joins an encoded delta and logs the same bytes. Resolves when they are acknowledged.
+   * News of the own column means that it was written elsewhere too, so a new incarnation is then opened.
    * @returns how many cells were news
-   * @throws (as a rejection) CounterError DELTA_INVALID: nothing was changed
+   * @throws (as a rejection) CounterError DELTA_INVALID, DISK_FULL, LOG_BUSY: nothing was changed; LOG_FAILED: unknown
    */
   async merge(delta: Uint8Array): Promise<number> {
     const decoded = new DecodedDelta()
     decoded.decode(new ByteReader(delta, 0, delta.length, 'DELTA_INVALID', 'delta'))
-    while (!this.#log.hasRoom(delta.length + RECORD_HEADER_BYTES)) await this.#log.makeRoom(delta.length + RECORD_HEADER_BYTES)
+    await this.#roomFor(delta.length)
+    const seq = this.#replica.seq
     const news = this.#replica.merge(decoded)
     this.#log.append(RECORD_DELTA, (writer) => writer.raw(delta))
+    if (this.#replica.seq > seq) await this.#renew()
     await this.#log.settled()
     return news
+  }
+
+  /** Keeps a reply record that another node has given; `record` is as a snapshot holds it. */
+  async mergeReply(record: Uint8Array): Promise<void> {
+    const read = (): ByteReader => new ByteReader(record, 0, record.length, 'DELTA_INVALID', 'reply record')
+    await this.#roomFor(record.length + 1)
+    this.#replies.restore(read())
+    this.#log.append(RECORD_ONCE, (writer) => {
+      writer.raw(record)
+      writer.uint8(DELTA_VERSION)
+    })
+    await this.#log.settled()
+  }
+
+  async #roomFor(bytes: number): Promise<void> {
+    while (!this.#log.hasRoom(bytes + RECORD_HEADER_BYTES)) await this.#log.makeRoom(bytes + RECORD_HEADER_BYTES)
+  }
+
+  async #renew(): Promise<void> {
+    const { clock, directory, disk, logger, nodeId, random } = this.#options
+    this.#replica.become({ node: nodeId, incarnation: newIncarnation(clock, random) })
+    logger.warn({ directory }, 'goes on under a new incarnation, because the last one was written elsewhere too; all counts are kept')
+    await writeIdentity(disk, directory, this.#replica.self)
   }
 
   /** The value of a name, 0 when it was never counted. It may leave the process only after settled(). */
@@ -290,7 +317,7 @@ async function openLocked(options: StoreOptions, lock: Lock, make: (parts: Store
   const self = { node: options.nodeId, incarnation: identity?.incarnation ?? newIncarnation(clock, options.random) }
   const replica = new Replica({ self: identity ?? self, hash: options.hash, namesMax: options.namesMax })
   const replies = new Replies({ clock, ttlMs: options.replyTtlMs, max: options.repliesMax })
-  const recovery = await recover(disk, directory, clock, { replica, replies })
+  const recovery = await recover(disk, directory, clock, joinInto(replica, replies))
   reportRecovery(logger, recovery)
 
   const resume = identity?.original === true && identity.node === options.nodeId
