@@ -7,7 +7,7 @@ import { addSettings, flagsOf } from './settings.ts'
 export function register(program: Command): void {
   const command = program
     .command('config')
-    .summary('print each effective setting and where it came from')
+    .summary('print the settings that hold, and their sources')
     .description('Prints each effective setting and where it came from. Takes the flags of serve.')
     .option('--json', 'print one JSON object')
   addSettings(command).action(() => {

@@ -1,3 +1,5 @@
+// The state on disk: what other folders may use of it.
+
 export type { Disk, DiskFile } from './disk.ts'
 export type { Imported, ImportFormat } from './import.ts'
 export { importFile } from './import.ts'

@@ -1,3 +1,5 @@
+// The state in memory: what other folders may use of it.
+
 export type { Batch } from './batch.ts'
 export { AMOUNT_WORDS } from './batch.ts'
 export { DecodedDelta, DELTA_VERSION, writeBlockHead } from './delta.ts'

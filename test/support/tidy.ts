@@ -47,6 +47,9 @@ const CONFINED: ReadonlyArray<{ what: RegExp; name: string; files: readonly stri
       'lib/persistence/lock.ts', // The lock, which lies on a real socket file.
       'lib/config.ts', // The settings file.
       'lib/publicapi/assets.ts', // The page's files.
+      'cmd/backup.ts', // Files that the user names.
+      'cmd/import.ts',
+      'cmd/data-directory.ts',
     ],
   },
 ]
