@@ -33,6 +33,7 @@ export interface NodeSettings extends StoreSettings {
   readonly token: string | undefined
   readonly bodyBytesMax: number
   readonly nameBytesMax: number
+  readonly tokenizer: 'space' | 'word'
   readonly connectionsMax: number
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
@@ -83,6 +84,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     store,
     hash,
     nameBytesMax,
+    tokenizer: settings.tokenizer,
     bodyBytesMax,
     token,
     host,

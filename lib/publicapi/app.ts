@@ -29,6 +29,8 @@ export interface ApiOptions {
   readonly hash: NameHash
   /** Most bytes of a name in UTF-8. Higher: longer words and names are taken, at their cost in memory. */
   readonly nameBytesMax: number
+  /** How a text becomes words: at white space, as the original does, or at Unicode word boundaries. */
+  readonly tokenizer: 'space' | 'word'
   /** Most bytes of a request body. JSON bodies are held to JSON_BYTES_MAX as well. */
   readonly bodyBytesMax: number
   /** The bearer token; undefined: everybody who reaches the port may ask. */
@@ -59,7 +61,7 @@ const HEALTHZ = page('/healthz')
 const NOWHERE: Endpoint = { method: '*', path: '*', auth: false, writes: false }
 
 export function createApi(options: ApiOptions): Api {
-  const { store, hash, nameBytesMax, bodyBytesMax, metrics, version, assetsDirectory, random } = options
+  const { store, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics, version, assetsDirectory, random } = options
   let draining = false
   const readiness = (): Readiness => {
     const { ready, checks } = options.readiness()
@@ -68,7 +70,7 @@ export function createApi(options: ApiOptions): Api {
       : { ready, checks }
   }
 
-  const writer = new Writer(store, () => new Tally({ hash, nameBytesMax }))
+  const writer = new Writer(store, () => new Tally({ hash, nameBytesMax, tokenizer }))
   const operating = createOperating({ readiness, metrics })
   const pages = createPages({ assetsDirectory, version, definition: JSON.stringify(openapi(version)) })
   const handlers: Record<OperationId, Handler> = {

@@ -159,6 +159,18 @@ test('seeds are spoken of plainly, in the log and in the banner', async ({ dataD
   assert.match(node.stderr(), /"level":"warn".*does not replicate yet/)
 })
 
+test('the settings reach what they are for: words, names and bodies', async ({ dataDir, nodes }) => {
+  const env = { COUNTER_TOKENIZER: 'word', COUNTER_KEYS_MAX: '2', COUNTER_BODY_BYTES_MAX: '1KiB', COUNTER_NAME_BYTES_MAX: '5' }
+  const node = await startNode({ dataDir, env })
+  nodes.push(node)
+  assert.is((await count(node, 'be, "be"! not')).status, 200)
+  assert.is(await read(node, 'be'), 2)
+  assert.is((await count(node, 'third')).status, 507)
+  assert.is((await count(node, 'longer')).status, 400)
+  assert.is((await count(node, 'be '.repeat(400))).status, 413)
+  assert.is(await read(node, 'be'), 2)
+})
+
 test('with a token, requests without it are refused', async ({ dataDir, nodes }) => {
   const token = 'a-token-of-our-own'
   const node = await startNode({ dataDir, env: { COUNTER_TOKEN: token } })

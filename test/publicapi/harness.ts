@@ -29,6 +29,7 @@ export class Harness {
       store: this.store,
       hash: createNameHash(seededRandom(1)),
       nameBytesMax: 64,
+      tokenizer: 'space',
       bodyBytesMax: 2 * KIB * KIB,
       token: undefined,
       host: '127.0.0.1',
