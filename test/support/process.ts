@@ -30,9 +30,13 @@ export interface StartOptions {
   readonly env?: Record<string, string>
   /** How long it may take to be ready, in milliseconds. */
   readonly readyMs?: number
+  readonly command?: Command
 }
 
-const COMMAND = ['--import', import.meta.resolve('tsx'), resolve('cmd/counter.ts')]
+/** A program and its first arguments, to run as `counter`: a built one, or the same under another program. */
+export type Command = readonly [program: string, ...args: string[]]
+
+const FROM_SOURCE: Command = [process.execPath, '--import', import.meta.resolve('tsx'), resolve('cmd/counter.ts')]
 
 /** A new temporary directory and what removes it. */
 export function temporaryDirectory(): { path: string; remove: () => void } {
@@ -43,7 +47,7 @@ export function temporaryDirectory(): { path: string; remove: () => void } {
 /** Starts `counter serve` and waits until it is ready. Rejects with what it printed when it ends or takes too long. */
 export async function startNode(options: StartOptions): Promise<NodeProcess> {
   const env = { COUNTER_DATA_DIR: options.dataDir, COUNTER_PUBLIC_PORT: '0', COUNTER_LOG_FORMAT: 'json', ...options.env }
-  const run = runCounter(['serve'], env)
+  const run = runCounter(['serve'], env, options.command)
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((done) => {
     timer = setTimeout(() => done(undefined), options.readyMs ?? 30_000)
@@ -62,14 +66,16 @@ export async function startNode(options: StartOptions): Promise<NodeProcess> {
 export async function runToEnd(
   args: string[],
   env: Record<string, string> = {},
+  command: Command = FROM_SOURCE,
 ): Promise<Exit & { stdout: string; stderr: string }> {
-  const run = runCounter(args, env)
+  const run = runCounter(args, env, command)
   const exit = await run.exited
   return { ...exit, stdout: run.stdout(), stderr: run.stderr() }
 }
 
-function runCounter(args: string[], env: Record<string, string>) {
-  const child = spawn(process.execPath, [...COMMAND, ...args], {
+function runCounter(args: string[], env: Record<string, string>, command: Command = FROM_SOURCE) {
+  const [program, ...first] = command
+  const child = spawn(program, [...first, ...args], {
     env: { ...cleanEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
