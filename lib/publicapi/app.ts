@@ -1,6 +1,7 @@
 // The public API as a function from request to response: the contract's operations bound to their handlers, and an answer
 // for whatever the contract does not know. It opens no port; server.ts does.
 
+import type { IncomingMessage } from 'node:http'
 import type { Context } from 'hono'
 import { Hono } from 'hono'
 import type { Clock } from '../base/clock.ts'
@@ -10,8 +11,8 @@ import { lowerWord, Tally } from '../text/index.ts'
 import type { OperationId } from './contract.ts'
 import { contract } from './contract.ts'
 import { createCounting } from './counting.ts'
-import type { ApiEnv, ApiLogger, Endpoint, Handler } from './endpoint.ts'
-import { createBinder } from './endpoint.ts'
+import type { ApiEnv, ApiLogger, Bound, Endpoint, Handler } from './endpoint.ts'
+import { createBinder, toResponse } from './endpoint.ts'
 import { createGuard } from './guard.ts'
 import type { Metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
@@ -50,6 +51,8 @@ export interface ApiOptions {
 export interface Api {
   readonly app: Hono<ApiEnv>
   readonly fetch: Hono<ApiEnv>['fetch']
+  /** The same without the router, where there is such a way for this request. */
+  readonly express: (incoming: IncomingMessage) => Bound | undefined
   /** From now on /readyz says no, and every reply asks its client to close the connection. */
   drain(): void
 }
@@ -58,6 +61,7 @@ const page = (path: string): Endpoint => ({ method: 'GET', path, auth: false, wr
 /** Paths beside the contract: pages for people, and an older name of the liveness check. */
 const PAGES = { land: page('/'), readAsset: page('/swagger/{file}'), explainProblem: page('/problems/{type}') }
 const HEALTHZ = page('/healthz')
+const COUNTER = '/v1/counters/'
 const NOWHERE: Endpoint = { method: '*', path: '*', auth: false, writes: false }
 
 export function createApi(options: ApiOptions): Api {
@@ -92,8 +96,11 @@ export function createApi(options: ApiOptions): Api {
     idPrefix: random.uint32().toString(36),
     draining: () => draining,
   })
+  const all = new Map<Endpoint, Bound>()
   const add = (endpoint: Endpoint, handler: Handler): void => {
-    app.on(endpoint.method, endpoint.path.replace(/\{(\w+)\}/g, ':$1'), bind(endpoint, handler))
+    const bound = bind(endpoint, handler)
+    all.set(endpoint, bound)
+    app.on(endpoint.method, endpoint.path.replace(/\{(\w+)\}/g, ':$1'), (context) => routed(bound, context))
   }
   for (const id of Object.keys(contract) as OperationId[]) add(contract[id], handlers[id])
   for (const id of Object.keys(PAGES) as (keyof typeof PAGES)[]) add(PAGES[id], pages[id])
@@ -109,12 +116,33 @@ export function createApi(options: ApiOptions): Api {
       headers: { Allow: allow },
     })
   })
-  app.notFound((context: Context<ApiEnv>) => elsewhere(context))
+  app.notFound((context: Context<ApiEnv>) => routed(elsewhere, context))
 
   const drain = (): void => {
     draining = true
   }
-  return { app, fetch: app.fetch, drain }
+  return { app, fetch: app.fetch, express: expressLane(all), drain }
+}
+
+function routed(bound: Bound, { env: { incoming } }: Context<ApiEnv>): Response | Promise<Response> {
+  const answer = bound(incoming)
+  return answer instanceof Promise ? answer.then(toResponse) : toResponse(answer)
+}
+
+/** A way past the router for the operations that are asked most. It knows them by their target alone, or knows nothing. */
+function expressLane(all: ReadonlyMap<Endpoint, Bound>): Api['express'] {
+  const countKeywords = all.get(contract.countKeywords)
+  const countText = all.get(contract.countText)
+  const readKeywords = all.get(contract.readKeywords)
+  const readCounter = all.get(contract.readCounter)
+  return ({ method, url }) => {
+    if (method === 'POST') return url === '/keywords' ? countKeywords : url === '/v1/texts' ? countText : undefined
+    if (method !== 'GET') return undefined
+    if (url!.startsWith('/keywords?')) return readKeywords
+    return url!.startsWith(COUNTER) && url!.length > COUNTER.length && !url!.includes('/', COUNTER.length)
+      ? readCounter
+      : undefined
+  }
 }
 
 /** The methods that an operation takes at this path, for the Allow header; none when there is no operation. */

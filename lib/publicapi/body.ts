@@ -1,4 +1,4 @@
-// A request body, straight from the socket's events: a web stream costs five times the request (docs/decisions).
+// A request body, straight from the socket's events: a web stream costs five times the request.
 // The limit holds while the body arrives, announced length or not; nothing is kept beyond it. A client that goes away in
 // the middle rejects the reading, so nothing of what it sent is counted.
 

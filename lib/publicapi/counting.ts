@@ -216,8 +216,7 @@ const counterJson = (name: string, value: number | bigint): string => {
   return `{"name":${JSON.stringify(name)},"value":${digits},"valueString":"${digits}"}`
 }
 
-const replied = ({ replayed, ...reply }: WriteReply): Reply =>
-  replayed ? { ...reply, headers: { 'Idempotency-Replayed': 'true' } } : reply
+const replied = (reply: WriteReply): Reply => (reply.replayed ? { ...reply, headers: { 'Idempotency-Replayed': 'true' } } : reply)
 
 const wrongType = (type: string, expected: string): Problem =>
   new Problem('media-type-unsupported', `The Content-Type is ${type === '' ? 'missing' : type}; expected ${expected}.`)

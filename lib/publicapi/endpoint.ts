@@ -1,9 +1,8 @@
-// From an operation and its handler to what the router calls: the guard first, then the handler, then one place where
+// From an operation and its handler to what answers a request: the guard first, then the handler, then one place where
 // every reply and every failure gets its headers, is measured and logged. Handlers return plain replies and throw problems.
-// Nothing here touches the web Request, and headers stay a plain object: both keep node-server on its fast path.
+// An answer goes out by the router as a Response, or straight to the socket where the request came past the router.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Context } from 'hono'
 import type { Clock } from '../base/clock.ts'
 import { Disconnected } from './body.ts'
 import type { Guard } from './guard.ts'
@@ -64,17 +63,25 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/
 /** A client that went away gets no status; logs and metrics borrow nginx's. */
 const STATUS_GONE = 499
 
-export type RouterHandler = (context: Context<ApiEnv>) => Response | Promise<Response>
+/** A reply with all its headers. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Record<string, string>
+  readonly body: string | Uint8Array
+}
+
+/** Answers a request; never throws. */
+export type Bound = (incoming: IncomingMessage) => Answer | Promise<Answer>
 
 /** Makes router handlers. One for the whole API, because it numbers the requests. */
-export function createBinder(options: EndpointOptions): (endpoint: Endpoint, handler: Handler) => RouterHandler {
+export function createBinder(options: EndpointOptions): (endpoint: Endpoint, handler: Handler) => Bound {
   const { guard, metrics, logger, clock, draining, idPrefix } = options
   let requests = 0
 
   return (endpoint, handler) => {
     const observe = metrics.route(endpoint.method, endpoint.path)
 
-    const finish = (exchange: Exchange, reply: Reply, startMs: number): Response => {
+    const finish = (exchange: Exchange, reply: Reply, startMs: number): Answer => {
       const elapsedMs = clock.monotonicMs() - startMs
       observe(reply.status, elapsedMs / 1000)
       logAccess(logger, exchange, reply.status, elapsedMs)
@@ -87,10 +94,10 @@ export function createBinder(options: EndpointOptions): (endpoint: Endpoint, han
       if (exchange.incoming.method === 'HEAD') headers['Content-Length'] = String(Buffer.byteLength(reply.body))
       if (draining()) headers.Connection = 'close'
       if (reply.headers !== undefined) Object.assign(headers, reply.headers)
-      return new Response(reply.body as string, { status: reply.status, headers })
+      return { status: reply.status, headers, body: reply.body }
     }
 
-    const fail = (exchange: Exchange, error: unknown, startMs: number): Response => {
+    const fail = (exchange: Exchange, error: unknown, startMs: number): Answer => {
       if (error instanceof Disconnected) return finish(exchange, { status: STATUS_GONE, contentType: '', body: '' }, startMs)
       const problem = toProblem(error, endpoint.writes)
       if (problem.type === 'internal') logger.error({ err: problem.cause, request: exchange.id }, 'a request failed unexpectedly')
@@ -102,7 +109,7 @@ export function createBinder(options: EndpointOptions): (endpoint: Endpoint, han
       )
     }
 
-    return ({ env: { incoming } }) => {
+    return (incoming) => {
       const startMs = clock.monotonicMs()
       const given = incoming.headers['x-request-id']
       const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : `${idPrefix}-${(requests++).toString(36)}`
@@ -121,6 +128,16 @@ export function createBinder(options: EndpointOptions): (endpoint: Endpoint, han
       }
     }
   }
+}
+
+/** An answer for the router. The headers stay a plain object, which keeps node-server on its fast path. */
+export const toResponse = ({ status, headers, body }: Answer): Response => new Response(body as string, { status, headers })
+
+/** An answer straight to the socket. */
+export function send(outgoing: ServerResponse, { status, headers, body }: Answer): void {
+  headers['Content-Length'] = String(typeof body === 'string' ? Buffer.byteLength(body) : body.length)
+  outgoing.writeHead(status, headers)
+  outgoing.end(body)
 }
 
 /** Good requests are many and at debug; a client's mistakes are at info; ours are warnings. Queries hold names and stay out. */

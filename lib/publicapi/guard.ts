@@ -1,5 +1,5 @@
 // Who may ask: the checks every request passes before its handler runs. All of them look at headers only, so a request that is
-// refused costs nothing else. One function instead of a chain of middlewares, which would each cost a promise (docs/decisions).
+// refused costs nothing else. One function instead of a chain of middlewares, which would each cost a promise.
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'

@@ -184,8 +184,8 @@ export const PROBLEMS = {
   'names-max': kind(
     507,
     'There are too many names',
-    'The node holds as many names as COUNTER_NAMES_MAX allows. Names it knows can still be counted. Nothing was counted.',
-    'Raise COUNTER_NAMES_MAX on the node.',
+    'The node holds as many names as COUNTER_KEYS_MAX allows. Names it knows can still be counted. Nothing was counted.',
+    'Raise COUNTER_KEYS_MAX on the node.',
     60,
   ),
 } as const satisfies Record<string, ProblemKind>

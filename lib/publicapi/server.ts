@@ -10,6 +10,7 @@ import { getRequestListener, RequestError } from '@hono/node-server'
 import { CounterError } from '../base/errors.ts'
 import type { Api, ApiOptions } from './app.ts'
 import { createApi } from './app.ts'
+import { send } from './endpoint.ts'
 import { Problem } from './problem.ts'
 
 export interface ServerTimeouts {
@@ -37,6 +38,7 @@ export interface Listening {
   readonly url: string
 }
 
+/** While draining, how often idle connections are looked for; those on which nothing came between two looks are closed. */
 const IDLE_CHECK_MS = 50
 
 export class PublicServer {
@@ -49,6 +51,7 @@ export class PublicServer {
     const { timeouts } = options
     this.#options = options
     this.#api = createApi(options)
+    const { express } = this.#api
     const listener = getRequestListener(this.#api.fetch, { hostname: 'localhost', errorHandler: (error) => this.#failed(error) })
     this.#server = createServer(
       {
@@ -57,7 +60,16 @@ export class PublicServer {
         keepAliveTimeout: timeouts.keepAliveMs,
         connectionsCheckingInterval: timeouts.checkMs,
       },
-      (incoming, outgoing) => void listener(incoming, outgoing),
+      (incoming, outgoing) => {
+        const bound = express(incoming)
+        if (bound === undefined) {
+          void listener(incoming, outgoing)
+          return
+        }
+        const answer = bound(incoming)
+        if (answer instanceof Promise) void answer.then((given) => send(outgoing, given))
+        else send(outgoing, answer)
+      },
     )
     this.#server.maxConnections = options.connectionsMax
     this.#server.on('clientError', refuse)
@@ -97,6 +109,7 @@ export class PublicServer {
     this.#api.drain()
     return new Promise((resolve) => {
       let inTime = true
+      let ended = false
       const cancelDeadline = clock.after(deadlineMs, () => {
         inTime = false
         this.#server.closeAllConnections()
@@ -104,17 +117,22 @@ export class PublicServer {
       // Not the close() of the HTTP server: it would cut idle connections at once, on which a request may be on its way.
       NetServer.prototype.close.call(this.#server, () => {
         cancelDeadline()
+        ended = true
         cancelTick()
         // The HTTP server's own close() also ends its check for slow clients.
         this.#server.close(() => resolve(inTime))
       })
+      let before = -1
       const tick = (): void => {
-        this.#server.closeIdleConnections()
-        // A connection that never asked for anything does not count as idle.
-        for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
-        cancelTick = clock.after(IDLE_CHECK_MS, tick)
+        const now = this.#bytesRead()
+        // Idle are connections on which nothing arrived for a while, not those whose next request lies unread in the socket.
+        if (now === before) this.#closeIdle()
+        before = now
+        cancelTick = later()
       }
-      let cancelTick = clock.after(IDLE_CHECK_MS, tick)
+      // In the turn after the timer, because a busy loop fires late timers before it reads what has arrived.
+      const later = (): (() => void) => clock.after(IDLE_CHECK_MS, () => clock.soon(() => ended || tick()))
+      let cancelTick = later()
     })
   }
 
@@ -125,6 +143,18 @@ export class PublicServer {
       this.#server.close(() => resolve())
       this.#server.closeAllConnections()
     })
+  }
+
+  #bytesRead(): number {
+    let bytes = 0
+    for (const socket of this.#sockets) bytes += socket.bytesRead
+    return bytes
+  }
+
+  #closeIdle(): void {
+    this.#server.closeIdleConnections()
+    // A connection that never asked for anything does not count as idle.
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
   }
 
   /** A request that never became one: its target or its Host header makes no URL. */
