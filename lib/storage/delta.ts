@@ -37,33 +37,42 @@ export interface RowSet {
   readonly masks: Uint32Array
 }
 
-/** Appends a block with the cells that `set` chooses. All rows of the set lie in one chunk. */
+/** Appends a block with the cells that `set` chooses. All rows of the set lie in one chunk, in which all columns have cells. */
 export function writeBlock(writer: ByteWriter, table: Table, columns: readonly Column[], set: RowSet): void {
-  const minus = columns.some((column) => column.subtracted)
-  writeBlockHead(writer, minus ? MINUS : 0, columns, set.count, () => 0)
+  const withMinus = columns.some((column) => column.subtracted)
+  writeBlockHead(writer, withMinus ? MINUS : 0, columns, set.count, () => 0)
+  table.writeNames(writer, set.rows, set.count)
 
-  let nameBytes = 0
-  writer.reserve(set.count * 3)
-  for (let index = 0; index < set.count; index++) {
-    const length = table.nameLength(set.rows[index]!)
-    nameBytes += length || KEY_BYTES
-    writer.length = writeVarint(writer.bytes, writer.length, length)
-  }
-  writer.reserve(nameBytes)
-  for (let index = 0; index < set.count; index++) {
-    writer.length = table.copyName(set.rows[index]!, writer.bytes, writer.length)
-  }
-
+  const chunk = set.rows[0]! >>> CHUNK_SHIFT
+  const cells = columns.map((column) => column.cells[chunk]!)
+  const minus = columns.map((column) => column.minus[chunk])
   const previous = new Float64Array(columns.length)
+  const rowBytesMax = VARINT_BYTES_MAX * (1 + 3 * columns.length)
   for (let index = 0; index < set.count; index++) {
-    const row = set.rows[index]!
+    const inChunk = set.rows[index]! & CHUNK_MASK
     const mask = set.masks[index]!
-    writer.reserve(VARINT_BYTES_MAX * (1 + 3 * columns.length))
-    if (columns.length > 1) writer.length = writeVarint(writer.bytes, writer.length, mask)
-    for (let at = 0; at < columns.length; at++) {
-      if ((mask >>> at) & 1) previous[at] = writeCell(writer, columns[at]!, row, previous[at]!, minus)
+    writer.reserve(rowBytesMax)
+    const bytes = writer.bytes
+    let end = writer.length
+    if (columns.length > 1) end = writeVarint(bytes, end, mask)
+    for (let column = 0; column < columns.length; column++) {
+      if (((mask >>> column) & 1) === 0) continue
+      const words = cells[column]!
+      const at = inChunk * CELL_WORDS
+      const seq = words[at + 3]! * WORD + words[at + 2]!
+      end = writeVarint(bytes, end, zigzag(seq - previous[column]!))
+      end = writeVarint64(bytes, end, words[at]!, words[at + 1]!)
+      previous[column] = seq
+      if (withMinus) end = writeMinus(bytes, end, minus[column], inChunk)
     }
+    writer.length = end
   }
+}
+
+function writeMinus(bytes: Uint8Array, end: number, minus: Uint32Array | undefined, inChunk: number): number {
+  return minus === undefined
+    ? writeVarint(bytes, end, 0)
+    : writeVarint64(bytes, end, minus[inChunk * 2]!, minus[inChunk * 2 + 1]!)
 }
 
 /** Appends the head of a block, up to and with the row count. */
@@ -83,22 +92,6 @@ export function writeBlockHead(
     writer.varint(baseSeq(at))
   }
   writer.varint(rowCount)
-}
-
-function writeCell(writer: ByteWriter, column: Column, row: number, previousSeq: number, withMinus: boolean): number {
-  const cells = column.cells[row >>> CHUNK_SHIFT]!
-  const inChunk = row & CHUNK_MASK
-  const at = inChunk * CELL_WORDS
-  const seq = cells[at + 3]! * WORD + cells[at + 2]!
-  const bytes = writer.bytes
-  let end = writeVarint(bytes, writer.length, zigzag(seq - previousSeq))
-  end = writeVarint64(bytes, end, cells[at]!, cells[at + 1]!)
-  if (withMinus) {
-    const minus = column.minus[row >>> CHUNK_SHIFT]
-    end = minus ? writeVarint64(bytes, end, minus[inChunk * 2]!, minus[inChunk * 2 + 1]!) : writeVarint(bytes, end, 0)
-  }
-  writer.length = end
-  return seq
 }
 
 export function writeVector(writer: ByteWriter, vector: VersionVector): void {

@@ -6,10 +6,10 @@
 
 import { assert } from '../base/assert.ts'
 
-/** Slots of a segment as it starts. */
-const SEGMENT_SLOTS = 4096
-/** A segment is split above this many entries: four fifths. */
-const fillMax = (slots: number): number => Math.floor(slots * 0.8)
+/** Words of a segment as it starts: 4,096 slots of two. */
+const SEGMENT_WORDS = 8192
+/** A segment is split above this many entries: four fifths of its slots. */
+const fillMax = (words: number): number => Math.floor(words * 0.4)
 /** Directory bits at most. Behind that, only equal hashes are left to overflow a segment, and it grows instead. */
 const DEPTH_MAX = 20
 
@@ -19,12 +19,14 @@ export class HashIndex {
   shift: number
   #depth = 1
   /** Per directory entry: how many leading bits all hashes of the segment share; and, at its first entry, its fill. */
-  #localDepths: number[] = [1, 1]
-  #fills: number[] = [0, 0]
+  #localDepths = Uint8Array.of(1, 1)
+  #fills = new Uint32Array(2)
+  /** The entries of a segment that is being split. */
+  readonly #moved = new Uint32Array(SEGMENT_WORDS)
 
   constructor() {
     this.shift = 32 - this.#depth
-    this.segments = [new Uint32Array(SEGMENT_SLOTS * 2), new Uint32Array(SEGMENT_SLOTS * 2)]
+    this.segments = [new Uint32Array(SEGMENT_WORDS), new Uint32Array(SEGMENT_WORDS)]
   }
 
   get byteLength(): number {
@@ -36,7 +38,7 @@ export class HashIndex {
   /** Adds a row that is not there yet. */
   insert(hash: number, row: number): void {
     let first = this.#firstOf(hash >>> this.shift)
-    while (this.#fills[first]! >= fillMax(this.segments[first]!.length / 2)) {
+    while (this.#fills[first]! >= fillMax(this.segments[first]!.length)) {
       this.#makeRoom(first)
       first = this.#firstOf(hash >>> this.shift)
     }
@@ -54,27 +56,27 @@ export class HashIndex {
     this.#split(first)
   }
 
+  /** Moves the entries with the next bit set to a segment of their own; the others are placed anew where they were. */
   #split(first: number): void {
-    const source = this.segments[first]!
+    const lower = this.segments[first]!
+    const upper = new Uint32Array(SEGMENT_WORDS)
+    const moved = this.#moved
     const depth = this.#localDepths[first]! + 1
-    const lower = new Uint32Array(source.length)
-    const upper = new Uint32Array(source.length)
-    let lowerFill = 0
+    const bit = 32 - depth
     let upperFill = 0
-    for (let at = 0; at < source.length; at += 2) {
-      const mark = source[at + 1]!
+    assert(lower.length === SEGMENT_WORDS, 'only segments of the first size are split')
+    moved.set(lower)
+    lower.fill(0)
+    for (let at = 0; at < SEGMENT_WORDS; at += 2) {
+      const mark = moved[at + 1]!
       if (mark === 0) continue
-      const hash = source[at]!
-      if ((hash >>> (32 - depth)) & 1) {
-        place(upper, hash, mark)
-        upperFill++
-      } else {
-        place(lower, hash, mark)
-        lowerFill++
-      }
+      const hash = moved[at]!
+      const up = (hash >>> bit) & 1
+      upperFill += up
+      place(up === 1 ? upper : lower, hash, mark)
     }
     const half = this.#span(first) / 2
-    this.#setSegment(first, lower, depth, lowerFill)
+    this.#setSegment(first, lower, depth, this.#fills[first]! - upperFill)
     this.#setSegment(first + half, upper, depth, upperFill)
   }
 
@@ -86,27 +88,35 @@ export class HashIndex {
   }
 
   #doubleDirectory(): void {
-    const twice = <T>(list: T[]): T[] => list.flatMap((item) => [item, item])
-    this.segments = twice(this.segments)
-    this.#localDepths = twice(this.#localDepths)
-    this.#fills = twice(this.#fills)
+    const length = this.segments.length
+    const segments = new Array<Uint32Array>(length * 2)
+    const localDepths = new Uint8Array(length * 2)
+    const fills = new Uint32Array(length * 2)
+    for (let entry = 0; entry < length; entry++) {
+      segments[entry * 2] = segments[entry * 2 + 1] = this.segments[entry]!
+      localDepths[entry * 2] = localDepths[entry * 2 + 1] = this.#localDepths[entry]!
+      // The fill is kept at a segment's first entry, and twice a first entry is one again.
+      fills[entry * 2] = this.#fills[entry]!
+    }
+    this.segments = segments
+    this.#localDepths = localDepths
+    this.#fills = fills
     this.#depth++
     this.shift = 32 - this.#depth
-    assert(this.segments.length === 2 ** this.#depth, 'the directory has an entry for each value of its bits')
   }
 
   /** How many directory entries lead to the segment of `entry`. */
   #span(entry: number): number {
-    return 2 ** (this.#depth - this.#localDepths[entry]!)
+    return 1 << (this.#depth - this.#localDepths[entry]!)
   }
 
   #firstOf(entry: number): number {
-    return entry - (entry % this.#span(entry))
+    return entry & -this.#span(entry)
   }
 
   /** Lets all directory entries of one segment, `first` onwards, lead to it. */
   #setSegment(first: number, segment: Uint32Array, localDepth: number, fill: number): void {
-    const end = first + 2 ** (this.#depth - localDepth)
+    const end = first + (1 << (this.#depth - localDepth))
     this.segments.fill(segment, first, end)
     this.#localDepths.fill(localDepth, first, end)
     this.#fills[first] = fill

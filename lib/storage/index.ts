@@ -2,7 +2,7 @@
 
 export type { Batch } from './batch.ts'
 export { AMOUNT_WORDS } from './batch.ts'
-export { DecodedDelta, DELTA_VERSION, writeBlockHead } from './delta.ts'
+export { DELTA_VERSION, DecodedDelta, writeBlockHead } from './delta.ts'
 export { encodeCells, type PlainCell } from './encode-cells.ts'
 export type { Count, ReplicaOptions } from './replica.ts'
 export { Replica } from './replica.ts'

@@ -4,23 +4,15 @@
 // Invariant: a cell's P, N and seq never fall, and the own column's seq is written by nobody else.
 
 import { assert } from '../base/assert.ts'
-import { ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
+import { type ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
 import { CounterError } from '../base/errors.ts'
 import { hashName, type NameHash } from '../base/hash.ts'
 import { AMOUNT_WORDS, type Batch } from './batch.ts'
 import { Claims } from './claims.ts'
 import { CELL_WORDS, Column } from './column.ts'
-import {
-  BLOCK_COLUMNS_MAX,
-  type DecodedDelta,
-  DELTA_VERSION,
-  MINUS,
-  UNIFORM,
-  writeBlock,
-  writeBlockHead,
-  writeVector,
-} from './delta.ts'
-import { CHUNK_MASK, CHUNK_ROWS, CHUNK_SHIFT, Table } from './table.ts'
+import { DELTA_VERSION, type DecodedDelta, MINUS, UNIFORM, writeBlockHead } from './delta.ts'
+import { encodeSince } from './since.ts'
+import { CHUNK_MASK, CHUNK_SHIFT, LENGTH_BYTES_MAX, LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
 import { type ReplicaId, replicaKey, SEQ_MAX, VersionVector } from './vector.ts'
 
 /** An integer; a bigint only beyond +-(2^53 - 1). */
@@ -35,8 +27,8 @@ export interface ReplicaOptions {
 }
 
 const WORD = 0x1_0000_0000
-/** A block of `since` ends after the row with which its names reach this. */
-const BLOCK_NAME_BYTES = 1 << 20
+/** Bytes of a delta of a write beside its names and cells: version, part, flags, one column, row count. */
+const HEAD_BYTES_MAX = 3 + 5 * VARINT_BYTES_MAX
 
 export class Replica {
   readonly table: Table
@@ -44,9 +36,12 @@ export class Replica {
   readonly #claims: Claims
   readonly #columns: Column[] = []
   readonly #byReplica = new Map<string, Column>()
+  /** What is known of the others. Of the own column everything is known, up to `#seq`. */
   readonly #vector = new VersionVector()
   #self: Column
-  /** Rows of the batch at hand, by its names. Scratch. */
+  #seq = 0
+  /** Scratch: names being looked up, and the rows of the batch at hand, by its names. */
+  readonly #lookup = new Lookup()
   #rows = new Uint32Array(1024)
 
   constructor(options: ReplicaOptions) {
@@ -62,7 +57,7 @@ export class Replica {
 
   /** The sequence number of the last own write. */
   get seq(): number {
-    return this.#vector.get(this.self)
+    return this.#seq
   }
 
   get columns(): readonly Column[] {
@@ -76,24 +71,37 @@ export class Replica {
 
   /** A copy of what is known of each replica. */
   vector(): VersionVector {
-    return this.#vector.copy()
+    const vector = this.#vector.copy()
+    vector.raise(this.self, this.#seq)
+    return vector
   }
 
-  /** Goes on under another own column; the one before becomes an ordinary column of somebody else. */
+  /**
+   * Goes on under another own column; the one before becomes an ordinary column of somebody else.
+   * The caller has made sure that nothing of the new one is missing here: its next number is above all that are known.
+   */
   become(self: ReplicaId): void {
+    this.#vector.raise(this.self, this.#seq)
     this.#self = this.#columnOf(self)
+    this.#seq = this.#self.highest.reduce((highest, seq) => Math.max(highest, seq), this.#vector.get(self))
   }
 
   /** How many of the batch's names in [from, to) have no row yet. Cost: a probe a name. */
   countMissing(batch: Batch, from: number, to: number): number {
     let missing = 0
-    for (let index = from; index < to; index++) if (this.#find(batch, index) === -1) missing++
+    for (let first = from; first < to; first += LOOKUP_NAMES) {
+      const { count, rows } = this.#find(batch, first, to)
+      for (let index = 0; index < count; index++) if (rows[index] === NO_ROW) missing++
+    }
     return missing
   }
 
   /** Gives the batch's names in [from, to) rows, so that an increment of a large batch later finds them all. */
   addNames(batch: Batch, from: number, to: number): void {
-    for (let index = from; index < to; index++) if (this.#find(batch, index) === -1) this.#add(batch, index)
+    for (let first = from; first < to; first += LOOKUP_NAMES) {
+      const { count, rows } = this.#find(batch, first, to)
+      for (let index = 0; index < count; index++) if (rows[index] === NO_ROW) this.#add(batch, first + index)
+    }
   }
 
   /** @throws CounterError NAMES_MAX when `more` new names would be too many */
@@ -108,59 +116,84 @@ export class Replica {
 
   /**
    * Adds the batch to the own column and appends the delta of it to `writer`.
-   * All or nothing: what throws has changed no count.
+   * All or nothing: what throws has changed no count, and what is refused has added no name.
    * @throws CounterError NAMES_MAX, or COUNT_OVERFLOW when a count would pass 2^64 - 1
    * Cost: one probe a name, no allocation but for new names.
    */
   increment(batch: Batch, writer: ByteWriter): void {
     const rows = this.#locate(batch)
-    this.#checkOverflow(batch, rows)
-    const seq = this.seq + 1
+    const seq = this.#seq + 1
     assert(seq <= SEQ_MAX, 'sequence numbers do not run out')
-    this.#vector.raise(this.self, seq)
+    if (batch.subtracts) this.#makeMinus(batch, rows)
+    const nameBytes = batch.count === 0 ? 0 : batch.ends[batch.count - 1]!
+    writer.reserve(HEAD_BYTES_MAX + nameBytes + batch.count * (LENGTH_BYTES_MAX + 2 * VARINT_BYTES_MAX))
+
+    // From here on nothing can fail.
+    this.#seq = seq
     if (batch.subtracts) this.#addMinus(batch, rows)
-    const flags = this.#self.subtracted ? UNIFORM | MINUS : UNIFORM
-    this.#writeNames(batch, writer, flags, seq)
+    this.#writeNames(batch, nameBytes, writer, this.#self.subtracted ? UNIFORM | MINUS : UNIFORM, seq)
     this.#addAndWrite(batch, rows, writer, seq)
   }
 
-  /** Finds the rows of all names, adding those that are missing. */
+  /** The rows of all names, which have cells; missing names are added when nothing speaks against the batch. */
   #locate(batch: Batch): Uint32Array {
     if (this.#rows.length < batch.count) this.#rows = new Uint32Array(batch.count * 2)
     const rows = this.#rows
     let missing = 0
-    for (let index = 0; index < batch.count; index++) {
-      const row = this.#find(batch, index)
-      rows[index] = row
-      if (row === -1) missing++
+    for (let first = 0; first < batch.count; first += LOOKUP_NAMES) {
+      const { count, rows: found } = this.#find(batch, first, batch.count)
+      for (let index = 0; index < count; index++) {
+        const row = found[index]!
+        rows[first + index] = row
+        if (row === NO_ROW) missing++
+      }
     }
+    this.#checkOverflow(batch, rows)
     if (missing === 0) return rows
     this.checkNamesMax(missing)
     for (let index = 0; index < batch.count; index++) {
-      if (rows[index] === 0xffff_ffff) rows[index] = this.#add(batch, index)
+      if (rows[index] !== NO_ROW) continue
+      const row = this.#add(batch, index)
+      rows[index] = row
+      this.#self.cellsOf(row >>> CHUNK_SHIFT)
     }
     return rows
   }
 
-  #find(batch: Batch, index: number): number {
-    return this.table.find(batch.hashes[index]!, batch.names, index === 0 ? 0 : batch.ends[index - 1]!, batch.ends[index]!)
+  /** Looks up the names from `first` on, as many as go together, but none from `end` on. */
+  #find(batch: Batch, first: number, end: number): Lookup {
+    const lookup = this.#lookup
+    const { ends, hashes } = batch
+    const count = Math.min(LOOKUP_NAMES, end - first)
+    let from = first === 0 ? 0 : ends[first - 1]!
+    for (let index = 0; index < count; index++) {
+      lookup.from[index] = from
+      from = ends[first + index]!
+      lookup.to[index] = from
+      lookup.hashes[index] = hashes[first + index]!
+    }
+    lookup.bytes = batch.names
+    lookup.count = count
+    this.table.findMany(lookup)
+    return lookup
   }
 
   #add(batch: Batch, index: number): number {
-    return this.table.add(batch.hashes[index]!, batch.names, index === 0 ? 0 : batch.ends[index - 1]!, batch.ends[index]!)
+    return this.table.add(batch.hashes[index]! >>> 0, batch.names, index === 0 ? 0 : batch.ends[index - 1]!, batch.ends[index]!)
   }
 
+  /** Refuses a batch that would carry a count past 2^64 - 1, and makes sure that all rows found have cells. */
   #checkOverflow(batch: Batch, rows: Uint32Array): void {
     const { amounts, count } = batch
     let chunk = -1
-    let cells: Uint32Array | undefined
+    let cells: Uint32Array = NO_CELLS
     for (let index = 0; index < count; index++) {
       const row = rows[index]!
+      if (row === NO_ROW) continue
       if (row >>> CHUNK_SHIFT !== chunk) {
         chunk = row >>> CHUNK_SHIFT
-        cells = this.#self.cells[chunk]
+        cells = this.#self.cellsOf(chunk)
       }
-      if (cells === undefined) continue
       const at = (row & CHUNK_MASK) * CELL_WORDS
       const carry = cells[at]! + amounts[index * AMOUNT_WORDS]! >= WORD ? 1 : 0
       if (cells[at + 1]! + amounts[index * AMOUNT_WORDS + 1]! + carry >= WORD) this.#refuseOverflow(row)
@@ -171,7 +204,7 @@ export class Replica {
   #checkMinusOverflow(batch: Batch, rows: Uint32Array): void {
     for (let index = 0; index < batch.count; index++) {
       const row = rows[index]!
-      const minus = this.#self.minus[row >>> CHUNK_SHIFT]
+      const minus = row === NO_ROW ? undefined : this.#self.minus[row >>> CHUNK_SHIFT]
       if (minus === undefined) continue
       const at = (row & CHUNK_MASK) * 2
       const carry = minus[at]! + batch.amounts[index * AMOUNT_WORDS + 2]! >= WORD ? 1 : 0
@@ -186,15 +219,21 @@ export class Replica {
     })
   }
 
+  /** Makes N where something is going to be subtracted. */
+  #makeMinus(batch: Batch, rows: Uint32Array): void {
+    for (let index = 0; index < batch.count; index++) {
+      const at = index * AMOUNT_WORDS + 2
+      if (batch.amounts[at] !== 0 || batch.amounts[at + 1] !== 0) this.#self.minusOf(rows[index]! >>> CHUNK_SHIFT)
+    }
+  }
+
   #addMinus(batch: Batch, rows: Uint32Array): void {
     const { amounts } = batch
     for (let index = 0; index < batch.count; index++) {
       const low = amounts[index * AMOUNT_WORDS + 2]!
       const high = amounts[index * AMOUNT_WORDS + 3]!
       if (low === 0 && high === 0) continue
-      const chunk = rows[index]! >>> CHUNK_SHIFT
-      this.#self.cellsOf(chunk)
-      const minus = this.#self.minusOf(chunk)
+      const minus = this.#self.minusOf(rows[index]! >>> CHUNK_SHIFT)
       const at = (rows[index]! & CHUNK_MASK) * 2
       const sum = minus[at]! + low
       minus[at] = sum
@@ -202,27 +241,27 @@ export class Replica {
     }
   }
 
-  #writeNames(batch: Batch, writer: ByteWriter, flags: number, seq: number): void {
+  #writeNames(batch: Batch, nameBytes: number, writer: ByteWriter, flags: number, seq: number): void {
     const { count, ends } = batch
     writer.uint8(DELTA_VERSION)
     writeBlockHead(writer, flags, [this.#self], count, () => seq)
-    writer.reserve(count * 3)
+    const { bytes } = writer
     let end = writer.length
     let from = 0
     for (let index = 0; index < count; index++) {
       const to = ends[index]!
-      end = writeVarint(writer.bytes, end, to - from)
+      end = writeVarint(bytes, end, to - from)
       from = to
     }
     writer.length = end
-    writer.raw(batch.names.subarray(0, from))
+    writer.raw(batch.names.subarray(0, nameBytes))
   }
 
-  /** Adds P of every name and writes the cells in the same pass. */
+  /** Adds P of every name and writes the cells in the same pass. There is room for them. */
   #addAndWrite(batch: Batch, rows: Uint32Array, writer: ByteWriter, seq: number): void {
     const { amounts, count } = batch
     const column = this.#self
-    writer.reserve(count * VARINT_BYTES_MAX * (column.subtracted ? 2 : 1))
+    const withMinus = column.subtracted
     const bytes = writer.bytes
     const seqLow = seq >>> 0
     const seqHigh = Math.floor(seq / WORD)
@@ -234,7 +273,7 @@ export class Replica {
       const row = rows[index]!
       if (row >>> CHUNK_SHIFT !== chunk) {
         chunk = row >>> CHUNK_SHIFT
-        cells = column.cellsOf(chunk)
+        cells = column.cells[chunk]!
         minus = column.minus[chunk]
         column.highest[chunk] = seq
       }
@@ -247,7 +286,7 @@ export class Replica {
       cells[at + 2] = seqLow
       cells[at + 3] = seqHigh
       end = writeVarint64(bytes, end, low, high)
-      if (!column.subtracted) continue
+      if (!withMinus) continue
       const minusAt = (row & CHUNK_MASK) * 2
       end = minus === undefined ? writeVarint(bytes, end, 0) : writeVarint64(bytes, end, minus[minusAt]!, minus[minusAt + 1]!)
     }
@@ -262,39 +301,62 @@ export class Replica {
    * Cost: one probe a row, no allocation when nothing is new.
    */
   merge(delta: DecodedDelta): number {
-    const columns = delta.columns.map((replica) => this.#columnOf(replica))
-    const words = delta.cellWords
+    const { cellCount, cellRow, cellColumn, cellSeq, cellWords } = delta
+    // A column is made when its first cell comes: to be named is not enough.
+    const columns = new Array<Column | undefined>(delta.columns.length).fill(undefined)
+    const { rows } = this.#lookup
     let news = 0
-    let ownSeq = 0
-    let previousRow = -1
-    let row = -1
-    for (let cell = 0; cell < delta.cellCount; cell++) {
-      if (delta.cellRow[cell] !== previousRow) {
-        previousRow = delta.cellRow[cell]!
-        row = this.#findOrAdd(delta, previousRow)
+    let cell = 0
+    for (let first = 0; first < delta.rowCount; first += LOOKUP_NAMES) {
+      const last = Math.min(first + LOOKUP_NAMES, delta.rowCount)
+      this.#locateRows(delta, first, last)
+      for (; cell < cellCount && cellRow[cell]! < last; cell++) {
+        const at = cell * 4
+        const seq = cellSeq[cell]!
+        const number = cellColumn[cell]!
+        const column = (columns[number] ??= this.#columnOf(delta.columns[number]!))
+        const row = rows[cellRow[cell]! - first]!
+        if (column.join(row, cellWords[at]!, cellWords[at + 1]!, cellWords[at + 2]!, cellWords[at + 3]!, seq)) news++
+        if (column === this.#self && seq > this.#seq) this.#seq = seq
       }
-      const at = cell * 4
-      const seq = delta.cellSeq[cell]!
-      const column = columns[delta.cellColumn[cell]!]!
-      if (column.join(row, words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!, seq)) news++
-      if (column === this.#self && seq > ownSeq) ownSeq = seq
     }
-    this.#vector.raise(this.self, ownSeq)
-    if (delta.vector !== undefined) this.#vector.merge(delta.vector)
+    if (delta.vector !== undefined) {
+      this.#vector.merge(delta.vector)
+      this.#seq = Math.max(this.#seq, delta.vector.get(this.self))
+    }
     return news
   }
 
-  #findOrAdd(delta: DecodedDelta, row: number): number {
-    const { bytes } = delta
-    const from = delta.nameFrom[row]!
-    const to = delta.nameTo[row]!
-    if (delta.keyed[row] === 1) {
-      const found = this.table.findKeyed(bytes, from)
-      return found === -1 ? this.table.addKeyed(bytes, from) : found
+  /** Leaves the rows of the delta's rows [first, last) in the lookup, adding those that are missing. */
+  #locateRows(delta: DecodedDelta, first: number, last: number): void {
+    const { bytes, nameFrom, nameTo, keyed } = delta
+    const { table } = this
+    const lookup = this.#lookup
+    const { from, to, hashes, rows } = lookup
+    const count = last - first
+    for (let index = 0; index < count; index++) {
+      from[index] = nameFrom[first + index]!
+      to[index] = nameTo[first + index]!
+      hashes[index] = hashName(table.hash, bytes, from[index]!, to[index]!)
     }
-    const hash = hashName(this.table.hash, bytes, from, to)
+    lookup.bytes = bytes
+    lookup.count = count
+    table.findMany(lookup)
+    for (let index = 0; index < count; index++) {
+      if (keyed[first + index] === 1) rows[index] = this.#findOrAddKeyed(bytes, from[index]!)
+      else if (rows[index] === NO_ROW) rows[index] = this.#findOrAdd(hashes[index]!, bytes, from[index]!, to[index]!)
+    }
+  }
+
+  /** A name that was missing may have been added since: a delta may name it twice. */
+  #findOrAdd(hash: number, bytes: Uint8Array, from: number, to: number): number {
     const found = this.table.find(hash, bytes, from, to)
     return found === -1 ? this.table.add(hash, bytes, from, to) : found
+  }
+
+  #findOrAddKeyed(bytes: Uint8Array, from: number): number {
+    const found = this.table.findKeyed(bytes, from)
+    return found === -1 ? this.table.addKeyed(bytes, from) : found
   }
 
   #columnOf(replica: ReplicaId): Column {
@@ -314,39 +376,8 @@ export class Replica {
    * deltas holds at least all that the vector says. Each step is a few milliseconds of work; a view of scratch memory,
    * to be used before the next step.
    */
-  *since(known: VersionVector): Generator<Uint8Array, void> {
-    const vector = this.vector()
-    const writer = new ByteWriter(1 << 16)
-    const rows = new Uint32Array(CHUNK_ROWS)
-    const masks = new Uint32Array(CHUNK_ROWS)
-    for (let chunk = 0; chunk << CHUNK_SHIFT < this.table.rowCount; chunk++) {
-      const columns = this.#columns.filter((column) => (column.highest[chunk] ?? 0) > known.get(column.replica))
-      for (let first = 0; first < columns.length; first += BLOCK_COLUMNS_MAX) {
-        const group = columns.slice(first, first + BLOCK_COLUMNS_MAX)
-        const beyond = group.map((column) => known.get(column.replica))
-        let row = chunk << CHUNK_SHIFT
-        const end = Math.min(row + CHUNK_ROWS, this.table.rowCount)
-        while (row < end) {
-          let count = 0
-          for (let nameBytes = 0; row < end && nameBytes < BLOCK_NAME_BYTES; row++) {
-            const mask = maskOf(group, beyond, row)
-            if (mask === 0) continue
-            rows[count] = row
-            masks[count++] = mask
-            nameBytes += this.table.nameLength(row)
-          }
-          if (count === 0) continue
-          writer.length = 0
-          writer.uint8(DELTA_VERSION)
-          writeBlock(writer, this.table, group, { count, rows, masks })
-          yield writer.written()
-        }
-      }
-    }
-    writer.length = 0
-    writer.uint8(DELTA_VERSION)
-    writeVector(writer, vector)
-    yield writer.written()
+  since(known: VersionVector): Generator<Uint8Array, void> {
+    return encodeSince(this.table, this.#columns, known, this.vector())
   }
 
   /** The value of a name, over all replicas; 0 when it was never counted. */
@@ -382,12 +413,6 @@ export class Replica {
 }
 
 const NO_CELLS = new Uint32Array(0)
-
-function maskOf(columns: readonly Column[], beyond: readonly number[], row: number): number {
-  let mask = 0
-  for (let at = 0; at < columns.length; at++) if (columns[at]!.seqOf(row) > beyond[at]!) mask |= 1 << at
-  return mask
-}
 
 function narrow(value: bigint): Count {
   const number = Number(value)

@@ -7,6 +7,7 @@
 // Rows are never removed, so a row number, once given, stays.
 
 import { assert } from '../base/assert.ts'
+import { type ByteWriter, writeVarint } from '../base/bytes.ts'
 import { CounterError } from '../base/errors.ts'
 import { hashName, type NameHash } from '../base/hash.ts'
 import { HashIndex } from './hash-index.ts'
@@ -19,12 +20,34 @@ export const CHUNK_MASK = CHUNK_ROWS - 1
 export const KEY_BYTES = 8
 /** The longest name the table takes. The limit for users is a setting below it. */
 export const NAME_BYTES_LIMIT = 65_535
+/** Bytes the length of a name takes as a varint. */
+export const LENGTH_BYTES_MAX = 3
 
 const PAGE_SHIFT = 20
 const PAGE_BYTES = 1 << PAGE_SHIFT
 const PAGE_MASK = PAGE_BYTES - 1
 /** Name pages at most: a header addresses 4 GiB. */
 const PAGES_MAX = 2 ** (32 - PAGE_SHIFT)
+
+/** In the place of a row: there is none. */
+export const NO_ROW = 0xffff_ffff
+/** Names looked up together. */
+export const LOOKUP_NAMES = 128
+
+/** Names to be looked up together: the names are filled in, the rows are the answer. Scratch, used again and again. */
+export class Lookup {
+  bytes: Uint8Array = new Uint8Array(0)
+  count = 0
+  /** Name i is `bytes[from[i], to[i])`, and `hashes[i]` is hashName of it. */
+  readonly from = new Uint32Array(LOOKUP_NAMES)
+  readonly to = new Uint32Array(LOOKUP_NAMES)
+  readonly hashes = new Uint32Array(LOOKUP_NAMES)
+  /** The row of name i, or NO_ROW. */
+  readonly rows = new Uint32Array(LOOKUP_NAMES)
+  /** Where the row's name is, and how long. */
+  readonly offsets = new Uint32Array(LOOKUP_NAMES)
+  readonly lengths = new Uint32Array(LOOKUP_NAMES)
+}
 
 export class Table {
   readonly hash: NameHash
@@ -47,7 +70,53 @@ export class Table {
 
   /** The row of the name `bytes[from, to)`, or -1. `hash` is hashName of it. */
   find(hash: number, bytes: Uint8Array, from: number, to: number): number {
+    // To the index a name without bytes would look like a row without a name.
+    if (from === to) return -1
     return this.#probe(hash, bytes, from, to, to - from)
+  }
+
+  /**
+   * Finds all names of `lookup`. Slots, headers and names are fetched in a loop each, so that the cache misses of many
+   * names are under way at once: for a large table this is most of the time.
+   */
+  findMany(lookup: Lookup): void {
+    const { count, hashes, rows, offsets, lengths, from, to, bytes } = lookup
+    const { segments, shift } = this.index
+    const headers = this.#headers
+    const pages = this.#pages
+    // Candidates: the first row with the hash.
+    for (let index = 0; index < count; index++) {
+      const hash = hashes[index]!
+      const slots = segments[hash >>> shift]!
+      const mask = slots.length - 2
+      let at = (hash << 1) & mask
+      while (slots[at] !== hash && slots[at + 1] !== 0) at = (at + 2) & mask
+      rows[index] = slots[at + 1]! - 1
+    }
+    // Headers.
+    for (let index = 0; index < count; index++) {
+      const row = rows[index]!
+      if (row === NO_ROW) continue
+      const chunk = headers[row >>> CHUNK_SHIFT]!
+      const header = (row & CHUNK_MASK) << 1
+      offsets[index] = chunk[header]!
+      lengths[index] = chunk[header + 1]!
+    }
+    // Names.
+    for (let index = 0; index < count; index++) {
+      if (rows[index] === NO_ROW) continue
+      const start = from[index]!
+      const length = to[index]! - start
+      const offset = offsets[index]!
+      let same = length === lengths[index]! && length > 0
+      if (same) {
+        const page = pages[offset >>> PAGE_SHIFT]!
+        const pageAt = offset & PAGE_MASK
+        for (let at = 0; same && at < length; at++) same = page[pageAt + at] === bytes[start + at]
+      }
+      // Another name with the same hash came first.
+      if (!same) rows[index] = this.find(hashes[index]!, bytes, start, to[index]!)
+    }
   }
 
   /** The row that is known only by the eight bytes of key at `from`, or -1. */
@@ -67,8 +136,9 @@ export class Table {
 
   /** Adds a row known only by its key. */
   addKeyed(bytes: Uint8Array, from: number): number {
+    const row = this.#append(this.#hashKey(bytes, from), bytes, from, from + KEY_BYTES, 0)
     this.keyedCount++
-    return this.#append(this.#hashKey(bytes, from), bytes, from, from + KEY_BYTES, 0)
+    return row
   }
 
   /** Bytes of the row's name, 0 for a row that is known by its key only. */
@@ -83,16 +153,34 @@ export class Table {
     return this.#pages[offset >>> PAGE_SHIFT]!.subarray(from, from + (this.nameLength(row) || KEY_BYTES))
   }
 
-  /** Copies the row's name, or its key, to `target[at...]` and returns where it ends. */
-  copyName(row: number, target: Uint8Array, at: number): number {
-    const chunk = this.#headers[row >>> CHUNK_SHIFT]!
-    const header = (row & CHUNK_MASK) << 1
-    const offset = chunk[header]!
-    const page = this.#pages[offset >>> PAGE_SHIFT]!
-    let source = offset & PAGE_MASK
-    const end = source + (chunk[header + 1]! || KEY_BYTES)
-    while (source < end) target[at++] = page[source++]!
-    return at
+  /** Appends the lengths of the rows' names, 0 for a key, and then the names and keys themselves. */
+  writeNames(writer: ByteWriter, rows: Uint32Array, count: number): void {
+    const headers = this.#headers
+    const pages = this.#pages
+    writer.reserve(count * LENGTH_BYTES_MAX)
+    let target = writer.bytes
+    let at = writer.length
+    let nameBytes = 0
+    for (let index = 0; index < count; index++) {
+      const row = rows[index]!
+      const length = headers[row >>> CHUNK_SHIFT]![((row & CHUNK_MASK) << 1) | 1]!
+      nameBytes += length || KEY_BYTES
+      at = writeVarint(target, at, length)
+    }
+    writer.length = at
+    writer.reserve(nameBytes)
+    target = writer.bytes
+    for (let index = 0; index < count; index++) {
+      const row = rows[index]!
+      const chunk = headers[row >>> CHUNK_SHIFT]!
+      const header = (row & CHUNK_MASK) << 1
+      const offset = chunk[header]!
+      const page = pages[offset >>> PAGE_SHIFT]!
+      let source = offset & PAGE_MASK
+      const end = source + (chunk[header + 1]! || KEY_BYTES)
+      while (source < end) target[at++] = page[source++]!
+    }
+    writer.length = at
   }
 
   #probe(hash: number, bytes: Uint8Array, from: number, to: number, length: number): number {
@@ -118,9 +206,10 @@ export class Table {
   #append(hash: number, bytes: Uint8Array, from: number, to: number, length: number): number {
     const row = this.rowCount
     const header = (row & CHUNK_MASK) << 1
+    const offset = this.#store(bytes, from, to)
     if (header === 0) this.#headers.push(new Uint32Array(CHUNK_ROWS * 2))
     const chunk = this.#headers[row >>> CHUNK_SHIFT]!
-    chunk[header] = this.#store(bytes, from, to)
+    chunk[header] = offset
     chunk[header + 1] = length
     this.rowCount++
     this.index.insert(hash, row)

@@ -1,0 +1,232 @@
+// Feeds the delta decoder with deltas that are nearly right: made by the grammar with a strange value here and there, then
+// cut, flipped, spliced or left alone. Each is either refused with DELTA_INVALID and changes nothing, or is a delta
+// whose every part is in range, and which merges like any other.
+//
+//   node --import tsx test/fuzz/delta.fuzz.ts --runs 1000000 --seed 1
+
+import { strict as assert } from 'node:assert'
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { ByteReader } from '../../lib/base/bytes.ts'
+import { CounterError } from '../../lib/base/errors.ts'
+import { type Random, seededRandom } from '../../lib/base/random.ts'
+import { DecodedDelta, NODE_MAX, Replica, SEQ_MAX } from '../../lib/storage/index.ts'
+
+export interface Outcome {
+  refused: number
+  accepted: number
+  cells: number
+}
+
+/** Runs after which the replica is made anew, so that it stays small. */
+const REPLICA_RUNS = 2000
+const UTF8 = new TextDecoder('utf-8', { fatal: true })
+
+/** Throws with the seed and the bytes when the decoder breaks a promise. */
+export function fuzzDelta(runs: number, seed: number): Outcome {
+  const random = seededRandom(seed)
+  const decoded = new DecodedDelta()
+  const outcome: Outcome = { refused: 0, accepted: 0, cells: 0 }
+  let replica!: Replica
+  let previous: Uint8Array = new Uint8Array(0)
+  for (let run = 0; run < runs; run++) {
+    if (run % REPLICA_RUNS === 0) replica = newReplica(random)
+    const whole = new Maker(random).delta()
+    const bytes = damage(random, whole, previous)
+    previous = whole
+    try {
+      if (judge(bytes, decoded, replica)) outcome.cells += decoded.cellCount
+      else outcome.refused++
+    } catch (error) {
+      throw new Error(`seed ${seed}, run ${run}, delta ${Buffer.from(bytes).toString('hex')}`, { cause: error })
+    }
+  }
+  outcome.accepted = runs - outcome.refused
+  return outcome
+}
+
+function newReplica(random: Random): Replica {
+  return new Replica({
+    self: { node: 0, incarnation: 1 },
+    hash: { start: random.uint32(), multiplier: random.uint32() | 1 },
+    namesMax: 0,
+  })
+}
+
+/** Whether the delta was accepted. */
+function judge(bytes: Uint8Array, decoded: DecodedDelta, replica: Replica): boolean {
+  const before = [replica.table.rowCount, replica.byteLength, replica.columns.length, replica.vector().size]
+  // Bytes beyond the range must not matter.
+  const padded = new Uint8Array(bytes.length + 16).fill(1)
+  padded.set(bytes, 8)
+  try {
+    decoded.decode(new ByteReader(padded, 8, 8 + bytes.length, 'DELTA_INVALID', 'delta'))
+  } catch (error) {
+    assert(error instanceof CounterError && error.code === 'DELTA_INVALID', `threw ${error}`)
+    assert.deepEqual([replica.table.rowCount, replica.byteLength, replica.columns.length, replica.vector().size], before)
+    return false
+  }
+  checkDecoded(decoded, 8, 8 + bytes.length)
+  replica.merge(decoded)
+  assert.equal(replica.merge(decoded), 0, 'a delta repeated is no news')
+  return true
+}
+
+/** Everything that the table relies on, and that no memory was taken beyond what the input pays for. */
+export function checkDecoded(decoded: DecodedDelta, from: number, to: number): void {
+  assert(decoded.rowCount * 3 <= to - from && decoded.cellCount <= to - from, 'counts are paid for by bytes')
+  for (let row = 0; row < decoded.rowCount; row++) {
+    const [start, end] = [decoded.nameFrom[row]!, decoded.nameTo[row]!]
+    assert(start >= from && end <= to && end - start >= 1 && end - start <= 65_535, 'a name lies in the delta')
+    if (decoded.keyed[row] === 1) assert.equal(end - start, 8)
+    else UTF8.decode(decoded.bytes.subarray(start, end))
+  }
+  for (let cell = 0; cell < decoded.cellCount; cell++) {
+    assert(decoded.cellRow[cell]! < decoded.rowCount && decoded.cellColumn[cell]! < decoded.columns.length)
+    const seq = decoded.cellSeq[cell]!
+    assert(Number.isInteger(seq) && seq >= 1 && seq <= SEQ_MAX, `sequence number ${seq}`)
+  }
+  for (const { replica, seq } of decoded.vector ?? []) {
+    assert(replica.node >= 0 && replica.node <= NODE_MAX && Number.isSafeInteger(replica.incarnation))
+    assert(seq >= 0 && seq <= SEQ_MAX)
+  }
+  for (const array of [decoded.nameFrom, decoded.cellRow]) assert(array.length <= 1 << 14, 'arrays grow with the input only')
+}
+
+const STRANGE = [
+  0n,
+  1n,
+  2n,
+  31n,
+  127n,
+  128n,
+  65_535n,
+  65_536n,
+  2n ** 31n,
+  2n ** 32n,
+  2n ** 52n,
+  2n ** 53n - 1n,
+  2n ** 53n,
+  2n ** 64n - 1n,
+  2n ** 64n,
+]
+const NAMES = ['a', 'b', 'word', 'wallabies', 'ü', '日本', '😀', '\u0000', 'x'.repeat(200)].map((name) =>
+  new TextEncoder().encode(name),
+)
+const BAD_NAMES = [[0xff], [0x80], [0xc3], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80], [0xc0, 0xaf]].map((bytes) =>
+  Uint8Array.from(bytes),
+)
+
+class Maker {
+  readonly #random: Random
+  readonly #out: number[] = []
+  /** One value in so many is a strange one. */
+  readonly #rarity: number
+
+  constructor(random: Random) {
+    this.#random = random
+    this.#rarity = [0, 0, 10, 30, 100][random.uint32() % 5]!
+  }
+
+  delta(): Uint8Array {
+    this.#byte(1)
+    for (let parts = this.#below(4); parts > 0; parts--) this.#strange() ? this.#byte(this.#below(256)) : this.#part()
+    return Uint8Array.from(this.#out)
+  }
+
+  #part(): void {
+    if (this.#below(4) > 0) return this.#block()
+    this.#byte(2)
+    for (let count = this.#count(this.#below(3)); count > 0; count--) this.#replica(this.#below(100))
+  }
+
+  #block(): void {
+    const flags = this.#below(4)
+    const columns = 1 + (this.#below(10) === 0 ? this.#below(31) : this.#below(3))
+    const rows = this.#below(4)
+    this.#byte(1)
+    this.#byte(flags)
+    this.#count(columns)
+    for (let at = 0; at < columns; at++) this.#replica(1 + this.#below(3))
+    this.#count(rows)
+    const names = Array.from({ length: rows }, () => this.#name())
+    for (const name of names) this.#varint(name.keyed ? 0 : name.bytes.length)
+    for (const name of names) this.#out.push(...name.bytes)
+    for (let row = 0; row < rows; row++) {
+      const mask = columns === 1 ? 1 : 1 + this.#below(2 ** columns - 1)
+      if (columns > 1) this.#varint(mask)
+      for (let at = 0; at < columns; at++) {
+        if (((mask >>> at) & 1) === 0) continue
+        if ((flags & 1) === 0) this.#varint(2 * this.#below(5))
+        this.#amount()
+        if (flags & 2) this.#amount()
+      }
+    }
+  }
+
+  #name(): { keyed: boolean; bytes: Uint8Array } {
+    if (this.#below(8) === 0) return { keyed: true, bytes: Uint8Array.from({ length: 8 }, () => this.#below(256)) }
+    const from = this.#strange() ? BAD_NAMES : NAMES
+    return { keyed: false, bytes: from[this.#below(from.length)]! }
+  }
+
+  #replica(seq: number): void {
+    this.#varint(this.#below(4))
+    this.#varint(this.#below(3))
+    this.#varint(seq)
+  }
+
+  #amount(): void {
+    this.#varint(this.#below(3) === 0 ? STRANGE[this.#below(STRANGE.length - 1)]! : this.#below(1000))
+  }
+
+  #count(count: number): number {
+    this.#varint(count)
+    return count
+  }
+
+  #varint(value: number | bigint): void {
+    let rest = this.#strange() ? STRANGE[this.#below(STRANGE.length)]! : BigInt(value)
+    for (; rest >= 128n; rest >>= 7n) this.#out.push(Number(rest & 127n) | 128)
+    this.#out.push(Number(rest))
+  }
+
+  #byte(value: number): void {
+    this.#out.push(this.#strange() ? this.#below(256) : value)
+  }
+
+  #strange(): boolean {
+    return this.#rarity > 0 && this.#below(this.#rarity) === 0
+  }
+
+  #below(limit: number): number {
+    return this.#random.uint32() % limit
+  }
+}
+
+/** Leaves every other delta as it is, and cuts, flips, fills or splices the rest. */
+function damage(random: Random, whole: Uint8Array, previous: Uint8Array): Uint8Array {
+  const bytes = whole.slice()
+  const at = random.uint32() % (bytes.length + 1)
+  switch (random.uint32() % 8) {
+    case 0:
+      return bytes.subarray(0, at)
+    case 1:
+      if (at < bytes.length) bytes[at]! ^= 1 << (random.uint32() % 8)
+      return bytes
+    case 2:
+      return bytes.fill([0, 0x7f, 0x80, 0xff][random.uint32() % 4]!, at, at + 1 + (random.uint32() % 12))
+    case 3:
+      return Buffer.concat([bytes.subarray(0, at), previous.subarray(random.uint32() % (previous.length + 1))])
+    default:
+      return bytes
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const { values } = parseArgs({
+    options: { runs: { type: 'string', default: '1000000' }, seed: { type: 'string', default: '1' } },
+  })
+  const outcome = fuzzDelta(Number(values.runs), Number(values.seed))
+  console.log(`seed ${values.seed}, ${values.runs} runs:`, JSON.stringify(outcome))
+}
