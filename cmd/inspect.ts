@@ -37,12 +37,16 @@ function summary({ replica, ...rest }: Inspection) {
   return {
     ...rest,
     names: replica.table.rowCount,
-    vector: [...replica.vector()].map(({ replica: id, seq }) => ({ ...id, seq })),
+    columns: replica.columns.map(({ replica: { node, incarnation }, highest }) => ({
+      node,
+      incarnation,
+      seq: Math.max(0, ...highest),
+    })),
   }
 }
 
 function report(directory: string, inspection: Inspection): string {
-  const { identity, leftovers, names, problems, replies, segments, snapshots, vector } = summary(inspection)
+  const { columns, identity, leftovers, names, problems, replies, segments, snapshots } = summary(inspection)
   const lines = [`data directory ${directory}`]
   if (identity === undefined) lines.push('  IDENTITY  none')
   else {
@@ -61,7 +65,9 @@ function report(directory: string, inspection: Inspection): string {
   }
   for (const name of leftovers) lines.push(`  ${name}  left over, removed by the next start`)
   lines.push(`state: ${names} names, ${replies} replies kept for retries`)
-  for (const { incarnation, node, seq } of vector) lines.push(`  node ${node}, incarnation ${incarnation}: ${seq} writes`)
+  for (const { incarnation, node, seq } of columns) {
+    lines.push(`  column of node ${node}, incarnation ${incarnation}: last sequence number ${seq}`)
+  }
   lines.push(problems.length === 0 ? 'all is well' : `${problems.length} problems:`)
   for (const problem of problems) lines.push(`  ${problem}`)
   return `${lines.join('\n')}\n`

@@ -6,9 +6,9 @@ import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import envVar from 'env-var'
 import { CounterError } from './base/errors.ts'
+import { isLoopback } from './base/loopback.ts'
 import { type Random, systemRandom } from './base/random.ts'
 import { CONFIG_ENV, flagOf, SETTINGS, type Setting, type SettingName } from './config/table.ts'
-import { isLoopback } from './config/values.ts'
 
 export { CONFIG_ENV, flagOf, SETTINGS, type Setting, type SettingName } from './config/table.ts'
 

@@ -112,8 +112,3 @@ function baseUrl(part: string, index: number): string {
   if (fits) return url.origin
   throw new Error(`should be http(s) base URLs such as http://b.example:3001 with commas between; number ${index + 1} is not`)
 }
-
-/** Whether only programs on this machine can reach a listener on `address`. */
-export function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || (isIP(address) === 4 && address.startsWith('127.'))
-}

@@ -4,7 +4,7 @@
 // A file is read and checked whole before the first delta is joined.
 
 import { createHash } from 'node:crypto'
-import { ByteReader } from '../base/bytes.ts'
+import type { ByteReader } from '../base/bytes.ts'
 import { type Clock, nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import { DecodedDelta, encodeCells, type PlainCell, type ReplicaId } from '../storage/index.ts'
@@ -120,7 +120,10 @@ function parseOriginal(bytes: Uint8Array, path: string): ImportedColumn[] {
 }
 
 const cutOff = (path: string, at: number): CounterError =>
-  invalid(`${path}: the entry at byte ${at} is cut off, as by a crash of the original`, `cut the file to ${at} bytes: head -c ${at}`)
+  invalid(
+    `${path}: the entry at byte ${at} is cut off, as by a crash of the original`,
+    `cut the file to ${at} bytes: head -c ${at}`,
+  )
 
 function parseList(bytes: Uint8Array, path: string, options: ImportOptions): ImportedColumn[] {
   let text: string
@@ -137,7 +140,8 @@ function parseList(bytes: Uint8Array, path: string, options: ImportOptions): Imp
     const total = totals.get(name) ?? { plus: 0n, minus: 0n }
     if (count >= 0n) total.plus += count
     else total.minus -= count
-    if (total.plus > COUNT_MAX || total.minus > COUNT_MAX) throw invalid(`${path}, line ${index + 1}: the sum of '${name}' passes 2^64 - 1`)
+    if (total.plus > COUNT_MAX || total.minus > COUNT_MAX)
+      throw invalid(`${path}, line ${index + 1}: the sum of '${name}' passes 2^64 - 1`)
     totals.set(name, total)
   }
   const encoder = new TextEncoder()
@@ -159,5 +163,7 @@ function parseLine(line: string, where: string, nameBytesMax: number): { name: s
 
 function invalid(message: string, fix?: string): CounterError {
   const nothing = 'nothing was imported'
-  return new CounterError('IMPORT_INVALID', message, { fix: fix ? `${nothing}; ${fix}` : `${nothing}; mend the file and run it again` })
+  return new CounterError('IMPORT_INVALID', message, {
+    fix: fix ? `${nothing}; ${fix}` : `${nothing}; mend the file and run it again`,
+  })
 }

@@ -89,7 +89,15 @@ export async function inspect(disk: Disk, directory: string, clock: Clock, hash:
       }),
     )
     const problem = read ? undefined : problems.at(-1)
-    segments.push({ name: segmentName(start), start, end: read?.end ?? start, frames, records, tornBytes: read?.tornBytes ?? 0, problem })
+    segments.push({
+      name: segmentName(start),
+      start,
+      end: read?.end ?? start,
+      frames,
+      records,
+      tornBytes: read?.tornBytes ?? 0,
+      problem,
+    })
   }
 
   const { replica, replies } = fresh()

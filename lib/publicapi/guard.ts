@@ -3,6 +3,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { isLoopback } from '../base/loopback.ts'
 import { Problem } from './problem.ts'
 
 export interface GuardOptions {
@@ -51,10 +52,6 @@ function tokenCheck(token: string): (incoming: IncomingMessage) => void {
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
-}
 
 /** Against DNS rebinding: a page whose name was made to point at this machine still sends that name. */
 function hostCheck(bound: string): (incoming: IncomingMessage) => void {
