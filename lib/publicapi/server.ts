@@ -1,6 +1,6 @@
 // The public port: the API behind node's HTTP server, with its limits on slow and on many clients, and an orderly end.
-// Draining: /readyz turns to 503, no connection is accepted any more, each reply asks its client to close, idle connections are
-// closed; it is over when the last request is answered or the deadline passes.
+// Draining: /readyz turns to 503, connections that wait are accepted and no more, each reply asks its client to close, idle connections
+// are closed; it is over when the last request is answered or the deadline passes.
 
 import type { Server } from 'node:http'
 import { createServer, STATUS_CODES } from 'node:http'
@@ -40,12 +40,18 @@ export interface Listening {
 
 /** While draining, how often idle connections are looked for; those on which nothing came between two looks are closed. */
 const IDLE_CHECK_MS = 50
+/** For how long a drain goes on accepting when connections come without a pause. */
+const ACCEPT_MS_MAX = 1000
+/** That many turns without a connection say that none waits. */
+const QUIET_TURNS = 3
 
 export class PublicServer {
   readonly #options: PublicServerOptions
   readonly #api: Api
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  /** Connections accepted since the start. */
+  #accepted = 0
 
   constructor(options: PublicServerOptions) {
     const { timeouts } = options
@@ -75,6 +81,7 @@ export class PublicServer {
     this.#server.on('clientError', refuse)
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket)
+      this.#accepted++
       socket.once('close', () => this.#sockets.delete(socket))
     })
   }
@@ -115,13 +122,16 @@ export class PublicServer {
         this.#server.closeAllConnections()
       })
       // Not the close() of the HTTP server: it would cut idle connections at once, on which a request may be on its way.
-      NetServer.prototype.close.call(this.#server, () => {
-        cancelDeadline()
-        ended = true
-        cancelTick()
-        // The HTTP server's own close() also ends its check for slow clients.
-        this.#server.close(() => resolve(inTime))
-      })
+      const stopListening = (): void => {
+        NetServer.prototype.close.call(this.#server, () => {
+          cancelDeadline()
+          ended = true
+          cancelTick()
+          // The HTTP server's own close() also ends its check for slow clients.
+          this.#server.close(() => resolve(inTime))
+        })
+      }
+      this.#acceptWaiting(clock.monotonicMs() + Math.min(deadlineMs, ACCEPT_MS_MAX), stopListening)
       let before = -1
       const tick = (): void => {
         const now = this.#bytesRead()
@@ -143,6 +153,20 @@ export class PublicServer {
       this.#server.close(() => resolve())
       this.#server.closeAllConnections()
     })
+  }
+
+  /**
+   * Goes on accepting until some turns have brought no connection, then calls `done`. Connections wait in the queue of the port and are
+   * accepted one a turn; a request may have been sent on them already, and closing the port would reset them.
+   */
+  #acceptWaiting(untilMs: number, done: () => void): void {
+    const { clock } = this.#options
+    const look = (before: number, quietTurns: number): void => {
+      if (quietTurns === QUIET_TURNS || clock.monotonicMs() >= untilMs) return done()
+      const now = this.#accepted
+      clock.soon(() => look(now, now === before ? quietTurns + 1 : 0))
+    }
+    look(-1, 0)
   }
 
   #bytesRead(): number {

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -101,6 +102,19 @@ test('draining closes idle connections and those that never asked', async () => 
   })
   assert.is(await api.server.drain(10_000), true)
   await closed
+})
+
+test('draining answers connections that the system has taken and the node has not accepted yet', async () => {
+  const api = await new Harness().open()
+  // Node accepts one connection a turn, so most of these wait in the queue of the port when the drain begins.
+  const sockets = Array.from({ length: 40 }, () => api.socket())
+  const answers = sockets.map((socket) => received(socket))
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+  for (const socket of sockets) socket.write('POST /keywords HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\na')
+  assert.is(await api.server.drain(10_000), true)
+  const statuses = (await Promise.all(answers)).map((answer) => parseRaw(answer).status)
+  assert.equal(statuses, statuses.map(() => 200))
+  assert.is(api.store.writes, 40)
 })
 
 test('draining ends at its deadline, whoever is not done', async () => {
