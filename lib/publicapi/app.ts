@@ -53,8 +53,10 @@ export interface Api {
   readonly fetch: Hono<ApiEnv>['fetch']
   /** The same without the router, where there is such a way for this request. */
   readonly express: (incoming: IncomingMessage) => Bound | undefined
-  /** From now on /readyz says no, and every reply asks its client to close the connection. */
+  /** From now on /readyz says no. */
   drain(): void
+  /** From now on every reply asks its client to close the connection. */
+  closeAfterReplies(): void
 }
 
 const page = (path: string): Endpoint => ({ method: 'GET', path, auth: false, writes: false })
@@ -67,6 +69,7 @@ const NOWHERE: Endpoint = { method: '*', path: '*', auth: false, writes: false }
 export function createApi(options: ApiOptions): Api {
   const { store, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics, version, assetsDirectory, random } = options
   let draining = false
+  let closing = false
   const readiness = (): Readiness => {
     const { ready, checks } = options.readiness()
     return draining
@@ -94,7 +97,7 @@ export function createApi(options: ApiOptions): Api {
     logger: options.logger,
     clock: options.clock,
     idPrefix: random.uint32().toString(36),
-    draining: () => draining,
+    closing: () => closing,
   })
   const all = new Map<Endpoint, Bound>()
   const add = (endpoint: Endpoint, handler: Handler): void => {
@@ -121,7 +124,10 @@ export function createApi(options: ApiOptions): Api {
   const drain = (): void => {
     draining = true
   }
-  return { app, fetch: app.fetch, express: expressLane(all), drain }
+  const closeAfterReplies = (): void => {
+    closing = true
+  }
+  return { app, fetch: app.fetch, express: expressLane(all), drain, closeAfterReplies }
 }
 
 function routed(bound: Bound, { env: { incoming } }: Context<ApiEnv>): Response | Promise<Response> {

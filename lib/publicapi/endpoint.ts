@@ -54,7 +54,7 @@ export interface EndpointOptions {
   /** Starts the request ids of this process. */
   readonly idPrefix: string
   /** Whether connections are to be closed after their reply. */
-  readonly draining: () => boolean
+  readonly closing: () => boolean
 }
 
 export type ApiEnv = { Bindings: { incoming: IncomingMessage; outgoing: ServerResponse } }
@@ -75,7 +75,7 @@ export type Bound = (incoming: IncomingMessage) => Answer | Promise<Answer>
 
 /** Makes router handlers. One for the whole API, because it numbers the requests. */
 export function createBinder(options: EndpointOptions): (endpoint: Endpoint, handler: Handler) => Bound {
-  const { guard, metrics, logger, clock, draining, idPrefix } = options
+  const { guard, metrics, logger, clock, closing, idPrefix } = options
   let requests = 0
 
   return (endpoint, handler) => {
@@ -92,7 +92,7 @@ export function createBinder(options: EndpointOptions): (endpoint: Endpoint, han
       }
       if (reply.contentType !== '') headers['Content-Type'] = reply.contentType
       if (exchange.incoming.method === 'HEAD') headers['Content-Length'] = String(Buffer.byteLength(reply.body))
-      if (draining()) headers.Connection = 'close'
+      if (closing()) headers.Connection = 'close'
       if (reply.headers !== undefined) Object.assign(headers, reply.headers)
       return { status: reply.status, headers, body: reply.body }
     }

@@ -123,6 +123,8 @@ export class PublicServer {
       })
       // Not the close() of the HTTP server: it would cut idle connections at once, on which a request may be on its way.
       const stopListening = (): void => {
+        // Not before: a client that is asked to close makes a new connection at once, and the queue would never be empty.
+        this.#api.closeAfterReplies()
         NetServer.prototype.close.call(this.#server, () => {
           cancelDeadline()
           ended = true
