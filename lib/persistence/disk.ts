@@ -8,7 +8,7 @@ export interface Disk {
   list(directory: string): Promise<string[]>
   rename(from: string, to: string): Promise<void>
   remove(path: string): Promise<void>
-  /** Makes the directory and those above it. */
+  /** Makes the directory and those above it, durably. */
   ensureDirectory(path: string): Promise<void>
   /** Makes renames, creations and removals in the directory durable. */
   syncDirectory(path: string): Promise<void>

@@ -46,9 +46,12 @@ export function decodeSegmentHeader(bytes: Uint8Array, file: string): SegmentHea
     throw new CounterError('LOG_CORRUPT', `${file} does not start like a log segment`)
   }
   const version = readUint32(bytes, 8)
-  if (readUint32(bytes, 28) !== crc32(bytes.subarray(0, 28))) throw new CounterError('LOG_CORRUPT', `${file}: bad crc of the header`)
+  if (readUint32(bytes, 28) !== crc32(bytes.subarray(0, 28)))
+    throw new CounterError('LOG_CORRUPT', `${file}: bad crc of the header`)
   if (version !== LOG_VERSION) {
-    throw new CounterError('LOG_VERSION', `${file} is version ${version}, expected ${LOG_VERSION}`, { fix: 'start a newer counter' })
+    throw new CounterError('LOG_VERSION', `${file} is version ${version}, expected ${LOG_VERSION}`, {
+      fix: 'start a newer counter',
+    })
   }
   return { node: readUint32(bytes, 12), start: readUint64(bytes, 16) }
 }

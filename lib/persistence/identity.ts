@@ -69,7 +69,8 @@ function parse(text: string, path: string): Fields {
   if (!match || crcOf(match[1]!) !== match[2]) invalid(path, 'is damaged: its checksum does not fit')
   const fields = JSON.parse(match[1]!) as Fields
   if (fields.version !== IDENTITY_VERSION) invalid(path, `is version ${fields.version}, expected ${IDENTITY_VERSION}`)
-  const isWhole = (value: unknown, max: number) => Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max
+  const isWhole = (value: unknown, max: number) =>
+    Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max
   if (!isWhole(fields.node, NODE_MAX)) invalid(path, `names node ${fields.node}`)
   if (!isWhole(fields.incarnation, Number.MAX_SAFE_INTEGER)) invalid(path, `names incarnation ${fields.incarnation}`)
   return fields

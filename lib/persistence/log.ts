@@ -35,12 +35,14 @@ export interface LogOptions {
 export interface LogEnd {
   readonly start: number
   readonly position: number
+  /** Up to where its frames say that it is on disk. */
+  readonly durable: number
 }
 
-/** Room is reserved in steps of this, a step ahead. */
+/** Room is reserved in steps of this, or of a segment where that is less, a step ahead. */
 const RESERVE_BYTES = 4 * 1024 * 1024
-/** How long after a refusal for want of space the room is tried again. */
-const RETRY_FULL_MS = 1000
+/** How long after a refusal for want of space or descriptors the room is tried again. */
+const RETRY_REFUSED_MS = 1000
 /** Group buffers larger than this are not kept. */
 const GROUP_KEEP_BYTES = 8 * 1024 * 1024
 
@@ -94,9 +96,11 @@ export class Log {
   #durable: number
   #failure: CounterError | undefined
   #closed = false
+  #closing: Promise<void> | undefined
   #extending: Promise<void> | undefined
-  #syncing: Promise<void> | undefined
-  #full: CounterError | undefined
+  #writes: Promise<void> | undefined
+  /** Why no room could be reserved: DISK_FULL, or LOG_BUSY for want of descriptors. */
+  #refused: CounterError | undefined
   #cancelTimer: () => void = () => {}
   /** Counts, for metrics. */
   groups = 0
@@ -116,18 +120,20 @@ export class Log {
    * @param end where an earlier life ended, or undefined for a new log that starts at `position`
    */
   static async open(options: LogOptions, end: LogEnd | undefined, position = 0): Promise<Log> {
+    const { disk, directory } = options
     let segment: Segment
     if (end !== undefined) {
-      const offset = SEGMENT_HEADER_BYTES + end.position - end.start
-      segment = await Segment.resume(options.disk, options.directory, end.start, offset)
+      const offset = SEGMENT_HEADER_BYTES - end.start
+      segment = await Segment.resume(disk, directory, end.start, offset + end.position, offset + Math.max(end.durable, end.start))
     } else {
-      segment = await Segment.spare(options.disk, options.directory, 0)
-      await segment.begin(options.disk, options.directory, position, options.node)
+      segment = await Segment.spare(disk, directory, 0)
+      await closeUnless(segment.begin(disk, directory, position, options.node), segment)
     }
     const log = new Log(options, segment, end?.position ?? position)
-    await log.makeRoom(1).catch((error) => {
-      if (!(error instanceof CounterError) || error.code !== 'DISK_FULL') throw error
+    const room = log.makeRoom(1).catch((error) => {
+      if (log.#failure) throw error
     })
+    await closeUnless(room, segment)
     return log
   }
 
@@ -143,13 +149,15 @@ export class Log {
 
   /** Why the log takes nothing now, or undefined. */
   get refusal(): CounterError | undefined {
-    return this.#failure ?? this.#full
+    return this.#failure ?? this.#refused
   }
 
   /** Bytes that can be appended now. */
   get free(): number {
     const current = this.#segment.reserved - this.#segment.offsetOf(this.#end)
-    return Math.max(current, this.#spare ? this.#spare.reserved - SEGMENT_HEADER_BYTES : 0) - this.#unplaced - this.#open.writer.length
+    return (
+      Math.max(current, this.#spare ? this.#spare.reserved - SEGMENT_HEADER_BYTES : 0) - this.#unplaced - this.#open.writer.length
+    )
   }
 
   /** Whether `bytes` more can be appended now. @throws CounterError LOG_FAILED, CLOSED, LOG_BUSY, DISK_FULL */
@@ -163,25 +171,27 @@ export class Log {
     }
     const free = this.free
     if (bytes > free) {
-      if (this.#full) throw this.#full
+      if (this.#refused) throw this.#refused
       return false
     }
-    if (free - bytes < RESERVE_BYTES / 2 && !this.#extending && !this.#full) this.makeRoom(RESERVE_BYTES).catch(() => {})
+    if (free - bytes < this.#step / 2 && !this.#extending && !this.#refused) this.makeRoom(this.#step).catch(() => {})
     return true
   }
 
-  /** Reserves room for `bytes` more. @throws CounterError DISK_FULL, LOG_FAILED */
+  /** Reserves room for `bytes` more. @throws CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, CLOSED */
   async makeRoom(bytes: number): Promise<void> {
-    while (this.#extending) await this.#extending
+    while (this.#extending) await this.#extending.catch(() => {})
+    if (this.#failure) throw this.#failure
+    if (this.#closed) throw new CounterError('CLOSED', 'the node is stopping')
     if (this.free >= bytes) return
+    if (this.#refused) throw this.#refused
     this.#extending = this.#extend(bytes)
     try {
       await this.#extending
-      this.#full = undefined
     } catch (error) {
-      if (!(error instanceof CounterError) || error.code !== 'DISK_FULL') throw this.#fail('reserving room', error)
-      if (!this.#full) this.#retryFull()
-      this.#full = error
+      if (!(error instanceof CounterError)) throw this.#fail('reserving room', error)
+      this.#refused = error
+      this.#retryLater()
       throw error
     } finally {
       this.#extending = undefined
@@ -190,18 +200,26 @@ export class Log {
 
   async #extend(bytes: number): Promise<void> {
     const { disk, directory, segmentBytes } = this.#options
-    const taken = this.#segment.offsetOf(this.#end) + this.#open.writer.length
-    const wanted = Math.ceil((taken + bytes) / RESERVE_BYTES) * RESERVE_BYTES
-    if (this.#spare) await this.#spare.reserve(SEGMENT_HEADER_BYTES + this.#open.writer.length + bytes + RESERVE_BYTES)
-    else if (wanted <= segmentBytes) await this.#segment.reserve(wanted)
-    else this.#spare = await Segment.spare(disk, directory, this.#open.writer.length + bytes + RESERVE_BYTES)
+    const waiting = this.#unplaced + this.#open.writer.length + bytes
+    const end = this.#segment.offsetOf(this.#end) + waiting
+    if (this.#spare) await this.#spare.reserve(SEGMENT_HEADER_BYTES + this.#roomAhead(waiting))
+    else if (end <= segmentBytes) await this.#segment.reserve(Math.min(Math.ceil(end / this.#step) * this.#step, segmentBytes))
+    else this.#spare = await Segment.spare(disk, directory, this.#roomAhead(waiting))
   }
 
-  #retryFull(): void {
-    this.#options.clock.after(RETRY_FULL_MS, () => {
-      if (this.#closed || this.#failure) return
-      this.#full = undefined
-      this.makeRoom(1).catch(() => {})
+  get #step(): number {
+    return Math.min(RESERVE_BYTES, this.#options.segmentBytes)
+  }
+
+  /** Room for what waits and a step more, within the size of a segment unless what waits is larger. */
+  #roomAhead(waiting: number): number {
+    return Math.max(waiting, Math.min(waiting + this.#step, this.#options.segmentBytes - SEGMENT_HEADER_BYTES))
+  }
+
+  #retryLater(): void {
+    this.#options.clock.after(RETRY_REFUSED_MS, () => {
+      this.#refused = undefined
+      if (!this.#closed && !this.#failure) this.makeRoom(1).catch(() => {})
     })
   }
 
@@ -230,15 +248,17 @@ export class Log {
     this.records++
     if (!this.#busy) {
       this.#busy = true
-      this.#options.clock.soon(() => void this.#writeGroups())
+      this.#options.clock.soon(() => {
+        this.#writes = this.#writeGroups()
+      })
     }
   }
 
   /** undefined when all that was appended is acknowledged; else a promise for it. It rejects when the log failed. */
   settled(): Promise<void> | undefined {
+    if (this.#failure) return Promise.reject(this.#failure)
     if (!this.#open.empty) return this.#open.settled
-    if (this.#busy) return this.#writing.settled
-    return this.#failure ? Promise.reject(this.#failure) : undefined
+    return this.#busy ? this.#writing.settled : undefined
   }
 
   /** Brings all that was appended so far to disk, whatever the mode is. */
@@ -249,11 +269,13 @@ export class Log {
 
   async #writeGroups(): Promise<void> {
     try {
-      while (!this.#open.empty) {
+      while (!this.#open.empty && !this.#failure) {
         const group = this.#open
         this.#open = this.#writing
         this.#writing = group
         await this.#writeGroup(group)
+        // Another call may have failed meanwhile, and taken with it what this one seemed to bring to disk.
+        if (this.#failure) return
         group.succeed()
         group.reset()
       }
@@ -282,18 +304,25 @@ export class Log {
 
   /** Everything before a later segment is on disk, in every mode: so only the last one can have a torn tail. */
   async #nextSegment(): Promise<void> {
-    while (this.#extending) await this.#extending
+    // A reservation under way may find the disk full; the room this group was admitted for is there all the same.
+    while (this.#extending) await this.#extending.catch(() => {})
     const { disk, directory, node } = this.#options
-    const spare = this.#spare ?? (await Segment.spare(disk, directory, this.#unplaced + RESERVE_BYTES))
-    this.#spare = spare
+    if (this.#spare === undefined) {
+      const made = Segment.spare(disk, directory, this.#roomAhead(this.#unplaced)).then((spare) => {
+        this.#spare = spare
+      })
+      this.#extending = made
+      await made.finally(() => {
+        this.#extending = undefined
+      })
+    }
+    const spare = this.#spare!
     await this.#segment.sync()
     this.#durable = this.#end
     await spare.begin(disk, directory, this.#end, node)
     const before = this.#segment
-    const syncing = this.#syncing
     this.#segment = spare
     this.#spare = undefined
-    await syncing?.catch(() => {})
     await before.close()
   }
 
@@ -311,15 +340,12 @@ export class Log {
 
   async #sync(): Promise<void> {
     const written = this.#written
-    this.#syncing = this.#segment.sync()
     try {
-      await this.#syncing
-      this.#durable = Math.max(this.#durable, written)
+      await this.#segment.sync()
     } catch (error) {
       throw this.#fail('syncing', error)
-    } finally {
-      this.#syncing = undefined
     }
+    this.#durable = Math.max(this.#durable, written)
   }
 
   #fail(action: string, cause: unknown): CounterError {
@@ -339,19 +365,31 @@ export class Log {
     return this.#failure
   }
 
-  /** Waits for what was appended, makes it durable in every mode, vouches for it with a last frame, and closes. */
-  async close(): Promise<void> {
-    if (this.#closed) return
+  /**
+   * Waits for what was appended, makes it durable in every mode, vouches for it with a last frame, and closes.
+   * @throws CounterError LOG_FAILED, with all files closed
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true
     this.#cancelTimer()
-    await this.settled()
-    await this.#extending?.catch(() => {})
-    await this.#syncing
-    await this.#segment.sync()
-    this.#durable = this.#end
-    await this.#writeMark()
-    await this.#segment.close()
-    await this.#spare?.close()
+    try {
+      await this.settled()
+      await this.#segment.sync()
+      this.#durable = this.#end
+      await this.#writeMark()
+    } catch (error) {
+      throw this.#fail('closing', error)
+    } finally {
+      await this.#writes
+      await this.#extending?.catch(() => {})
+      await this.#segment.close()
+      await this.#spare?.close()
+    }
   }
 
   /** A last frame that says that all before it is on disk: rot in it is then told from a torn tail. A full disk may miss it. */
@@ -363,5 +401,15 @@ export class Log {
     sealFrame(writer.written(), this.#end, this.#durable)
     await this.#segment.write(writer.written(), this.#end)
     await this.#segment.sync()
+  }
+}
+
+/** Waits for `action`, which comes before the segment can be used, and closes the segment when it fails. */
+async function closeUnless(action: Promise<void>, segment: Segment): Promise<void> {
+  try {
+    await action
+  } catch (error) {
+    await segment.close()
+    throw error
   }
 }

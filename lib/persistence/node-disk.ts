@@ -1,6 +1,7 @@
 // The real disk: node:fs. The callback functions are used because a FileHandle costs several times as much a call.
 
 import fs from 'node:fs'
+import path from 'node:path'
 import { promisify } from 'node:util'
 import type { Disk, DiskFile } from './disk.ts'
 
@@ -51,23 +52,29 @@ class NodeFile implements DiskFile {
   }
 }
 
+async function syncDirectory(directory: string): Promise<void> {
+  const descriptor = await open(directory, 'r')
+  try {
+    await fsync(descriptor)
+  } finally {
+    await close(descriptor)
+  }
+}
+
 const FLAGS = { create: 'w+', existing: 'r+', read: 'r' } as const
 
 export const nodeDisk: Disk = {
-  open: async (path, mode) => new NodeFile(await open(path, FLAGS[mode])),
+  open: async (name, mode) => new NodeFile(await open(name, FLAGS[mode])),
   list: (directory) => fs.promises.readdir(directory),
   rename: (from, to) => fs.promises.rename(from, to),
-  remove: (path) => fs.promises.rm(path, { force: true }),
-  async ensureDirectory(path) {
-    await fs.promises.mkdir(path, { recursive: true })
+  remove: (name) => fs.promises.rm(name, { force: true }),
+  async ensureDirectory(directory) {
+    const first = await fs.promises.mkdir(directory, { recursive: true })
+    if (first === undefined) return
+    // Each new directory is an entry in the one above it.
+    const above = path.dirname(path.resolve(first))
+    for (let at = path.resolve(directory); at !== above; at = path.dirname(at)) await syncDirectory(path.dirname(at))
   },
-  async syncDirectory(path) {
-    const descriptor = await open(path, 'r')
-    try {
-      await fsync(descriptor)
-    } finally {
-      await close(descriptor)
-    }
-  },
-  identify: async (path) => String((await fs.promises.stat(path)).ino),
+  syncDirectory,
+  identify: async (name) => String((await fs.promises.stat(name)).ino),
 }

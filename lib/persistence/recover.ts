@@ -36,8 +36,14 @@ export const snapshotName = (from: number): string => `snapshot-${String(from).p
 export async function listDirectory(disk: Disk, directory: string): Promise<Listing> {
   const names = await disk.list(directory)
   return {
-    snapshots: names.filter((name) => /^snapshot-\d{16}$/.test(name)).sort().reverse(),
-    segments: names.map(segmentStart).filter((start) => start !== undefined).sort((a, b) => a - b),
+    snapshots: names
+      .filter((name) => /^snapshot-\d{16}$/.test(name))
+      .sort()
+      .reverse(),
+    segments: names
+      .map(segmentStart)
+      .filter((start) => start !== undefined)
+      .sort((a, b) => a - b),
     leftovers: names.filter((name) => name.endsWith('.tmp') || name === 'log-spare'),
   }
 }
@@ -46,6 +52,8 @@ export interface Recovery {
   readonly snapshot: { readonly name: string; readonly header: SnapshotHeader } | undefined
   /** Snapshots that were passed over because they do not hold. */
   readonly damaged: CounterError[]
+  /** Their names. */
+  readonly passedOver: string[]
   /** Where the log goes on; undefined when there is none yet. */
   readonly logEnd: LogEnd | undefined
   readonly records: number
@@ -58,7 +66,7 @@ export interface Recovery {
 /** Reads the directory into `sink`. Changes no file. @throws CounterError SNAPSHOT_CORRUPT, LOG_CORRUPT, ... */
 export async function recover(disk: Disk, directory: string, clock: Clock, sink: JoiningSink): Promise<Recovery> {
   const listing = await listDirectory(disk, directory)
-  const { snapshot, damaged } = await readNewestSnapshot(disk, directory, clock, sink, listing)
+  const { snapshot, damaged, passedOver } = await readNewestSnapshot(disk, directory, clock, sink, listing)
   const from = snapshot?.header.from ?? 0
   const replay = new Replay(sink)
   const segments = listing.segments
@@ -74,7 +82,7 @@ export async function recover(disk: Disk, directory: string, clock: Clock, sink:
   for (let index = Math.max(first, 0); index < segments.length; index++) {
     const next = segments[index + 1]
     const read = await readSegment(disk, directory, segments[index]!, next, from, (frame, file) => replay.apply(frame, file))
-    logEnd = { start: segments[index]!, position: read.end }
+    logEnd = { start: segments[index]!, position: read.end, durable: read.durable }
     tornBytes = read.tornBytes
     await nextTurn(clock)
   }
@@ -82,24 +90,26 @@ export async function recover(disk: Disk, directory: string, clock: Clock, sink:
     const path = `${directory}/${segmentName(logEnd.start)}`
     throw corrupt(path, `ends at position ${logEnd.position}, before position ${from} that ${snapshot?.name} goes on from`)
   }
-  return { snapshot, damaged, logEnd, records: replay.records, logBytes: replay.bytes, tornBytes }
+  return { snapshot, damaged, passedOver, logEnd, records: replay.records, logBytes: replay.bytes, tornBytes }
 }
 
 async function readNewestSnapshot(disk: Disk, directory: string, clock: Clock, sink: JoiningSink, listing: Listing) {
   const damaged: CounterError[] = []
+  const passedOver: string[] = []
   for (const name of listing.snapshots) {
     const file = await disk.open(`${directory}/${name}`, 'read')
     try {
       const header = await readSnapshot(file, name, sink, () => nextTurn(clock))
-      return { snapshot: { name, header }, damaged }
+      return { snapshot: { name, header }, damaged, passedOver }
     } catch (error) {
       if (!(error instanceof CounterError) || error.code !== 'SNAPSHOT_CORRUPT') throw error
       damaged.push(error)
+      passedOver.push(name)
     } finally {
       await file.close()
     }
   }
-  return { snapshot: undefined, damaged }
+  return { snapshot: undefined, damaged, passedOver }
 }
 
 /** Takes the records of frames into the sink. */
@@ -128,7 +138,8 @@ class Replay {
 /**
  * Walks one segment and gives every true frame at or behind `from` to `apply`.
  * @param next where the following segment starts, or undefined for the last one, which alone may have a torn end
- * @returns the position where the segment's frames end, and how many bytes of a torn frame lie behind it
+ * @returns the position where the segment's frames end, up to where they say that it is on disk, and how many bytes of a
+ *   torn frame lie behind
  */
 export async function readSegment(
   disk: Disk,
@@ -137,7 +148,7 @@ export async function readSegment(
   next: number | undefined,
   from: number,
   apply: (frame: Frame, file: string) => void,
-): Promise<{ end: number; tornBytes: number }> {
+): Promise<{ end: number; durable: number; tornBytes: number }> {
   const name = segmentName(start)
   const path = `${directory}/${name}`
   const file = await disk.open(path, 'read')
@@ -150,9 +161,11 @@ export async function readSegment(
   const header = decodeSegmentHeader(bytes, path)
   if (header.start !== start) throw new CounterError('LOG_CORRUPT', `${path} says it starts at position ${header.start}`)
   let at = SEGMENT_HEADER_BYTES
+  let durable = start
   for (let frame = readFrame(bytes, at, start); frame !== undefined; frame = readFrame(bytes, at, start)) {
     if (frame.end > from) apply(frame, name)
     at += frame.end - frame.position
+    durable = Math.max(durable, frame.durable)
   }
   const end = start + at - SEGMENT_HEADER_BYTES
   if (next !== undefined && next !== end) {
@@ -163,7 +176,7 @@ export async function readSegment(
   if (durableBehind(bytes, at, written, start) > end) {
     throw corrupt(path, `is damaged at byte ${at}: frames behind it say that it was on disk`)
   }
-  return { end, tornBytes: written - at }
+  return { end, durable: Math.min(durable, end), tornBytes: written - at }
 }
 
 /** Where the last byte that is not zero ends, from `at` on. */

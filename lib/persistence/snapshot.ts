@@ -169,7 +169,7 @@ class BufferedSource {
   readonly #file: DiskFile
   readonly #size: number
   readonly #name: string
-  #buffer = new Uint8Array(1 << 20)
+  #buffer: Uint8Array
   #filled = 0
   #used = 0
   /** File offset of the next byte to be taken. */
@@ -179,6 +179,7 @@ class BufferedSource {
     this.#file = file
     this.#size = size
     this.#name = name
+    this.#buffer = new Uint8Array(Math.min(1 << 20, size))
   }
 
   /** The next `count` bytes, as a view that the next call may overwrite. */

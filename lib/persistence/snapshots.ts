@@ -38,6 +38,8 @@ export class Snapshots {
   #ms = 0
   #bytes = 0
   #failed = false
+  /** Snapshots that the start passed over. They count for nothing, and go when there is a new one. */
+  #damaged: readonly string[]
   #takenMs: number
   #running: Promise<void> | undefined
   #closed = false
@@ -47,6 +49,7 @@ export class Snapshots {
     this.#options = options
     this.#from = recovery.snapshot?.header.from ?? 0
     this.#at = recovery.snapshot?.header.createdAt ?? 0
+    this.#damaged = recovery.passedOver
     this.#takenMs = options.clock.monotonicMs()
     this.#checkLater()
   }
@@ -88,6 +91,7 @@ export class Snapshots {
   }
 
   async #take(): Promise<void> {
+    if (this.#closed) throw new CounterError('CLOSED', 'the node is stopping')
     const { clock, directory, disk, logger } = this.#options
     const startedMs = clock.monotonicMs()
     this.#takenMs = startedMs
@@ -96,6 +100,7 @@ export class Snapshots {
     try {
       const bytes = await this.#write(`${directory}/${name}.tmp`, from)
       await disk.rename(`${directory}/${name}.tmp`, `${directory}/${name}`)
+      this.#damaged = this.#damaged.filter((other) => other !== name)
       await disk.syncDirectory(directory)
       this.#from = from
       this.#at = clock.now()
@@ -147,12 +152,14 @@ export class Snapshots {
     return encodeSnapshot({ self: replica.self, from, createdAt: clock.now() }, replica, replies)
   }
 
-  /** Removes all but the newest snapshots, and the segments that end before the oldest one kept. */
+  /** Removes all but the newest snapshots that hold, and the segments that end before the oldest one kept. */
   async #removeOld(): Promise<void> {
     const { directory, disk } = this.#options
     const { snapshots, segments } = await listDirectory(disk, directory)
-    for (const name of snapshots.slice(KEPT)) await disk.remove(`${directory}/${name}`)
-    const oldest = snapshots[KEPT - 1]
+    const good = snapshots.filter((name) => !this.#damaged.includes(name))
+    for (const name of snapshots) if (!good.slice(0, KEPT).includes(name)) await disk.remove(`${directory}/${name}`)
+    this.#damaged = []
+    const oldest = good[KEPT - 1]
     if (oldest === undefined) return
     const from = Number(oldest.slice('snapshot-'.length))
     for (let index = 0; index + 1 < segments.length && segments[index + 1]! <= from; index++) {

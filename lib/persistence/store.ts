@@ -4,7 +4,7 @@
 
 import { ByteReader } from '../base/bytes.ts'
 import { type Clock, nextTurn } from '../base/clock.ts'
-import { CounterError } from '../base/errors.ts'
+import type { CounterError } from '../base/errors.ts'
 import type { NameHash } from '../base/hash.ts'
 import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
@@ -99,6 +99,7 @@ export class Store {
   readonly #snapshots: Snapshots
   /** Large batches whose names all have rows. */
   readonly #spread = new WeakSet<Batch>()
+  #closing: Promise<void> | undefined
   /** What the start found and did. */
   readonly recovered: Recovered
   /** Resolves when the store cannot go on; the process should then end. */
@@ -242,7 +243,10 @@ export class Store {
   async #renew(): Promise<void> {
     const { clock, directory, disk, logger, nodeId, random } = this.#options
     this.#replica.become({ node: nodeId, incarnation: newIncarnation(clock, random) })
-    logger.warn({ directory }, 'goes on under a new incarnation, because the last one was written elsewhere too; all counts are kept')
+    logger.warn(
+      { directory },
+      'goes on under a new incarnation, because the last one was written elsewhere too; all counts are kept',
+    )
     await writeIdentity(disk, directory, this.#replica.self)
   }
 
@@ -288,7 +292,12 @@ export class Store {
   }
 
   /** Stops taking writes, brings all that was acknowledged to disk, and lets go of the directory. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     try {
       await this.#snapshots.close()
       await this.#log.close()
@@ -335,7 +344,11 @@ async function openLocked(options: StoreOptions, lock: Lock, make: (parts: Store
   const failed = new Promise<CounterError>((resolve) => {
     fail = resolve
   })
-  const log = await Log.open({ ...options, node: options.nodeId, onFailure: fail }, recovery.logEnd, recovery.snapshot?.header.from)
+  const log = await Log.open(
+    { ...options, node: options.nodeId, onFailure: fail },
+    recovery.logEnd,
+    recovery.snapshot?.header.from,
+  )
   const snapshots = new Snapshots({ ...options, replica, replies, log }, recovery)
   const recovered: Recovered = {
     names: replica.table.rowCount,

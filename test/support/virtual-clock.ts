@@ -50,7 +50,10 @@ export class VirtualClock implements Clock {
 
   /** Moves time to the next timer and runs it; false when there is none, or none within `limitMs` from now. */
   advance(limitMs = Number.POSITIVE_INFINITY): boolean {
-    const next = this.#timers.reduce<Timer | undefined>((first, timer) => (first && !earlier(timer, first) ? first : timer), undefined)
+    const next = this.#timers.reduce<Timer | undefined>(
+      (first, timer) => (first && !earlier(timer, first) ? first : timer),
+      undefined,
+    )
     if (next === undefined || next.atMs > this.#monotonicMs + limitMs) return false
     this.wallMs += next.atMs - this.#monotonicMs
     this.#monotonicMs = next.atMs

@@ -13,8 +13,19 @@ import type { Disk, DiskFile } from '../../lib/persistence/disk.ts'
 export const SECTOR_BYTES = 512
 
 export type CallKind =
-  | 'open' | 'list' | 'rename' | 'remove' | 'ensureDirectory' | 'syncDirectory' | 'identify'
-  | 'write' | 'read' | 'sync' | 'truncate' | 'size' | 'close'
+  | 'open'
+  | 'list'
+  | 'rename'
+  | 'remove'
+  | 'ensureDirectory'
+  | 'syncDirectory'
+  | 'identify'
+  | 'write'
+  | 'read'
+  | 'sync'
+  | 'truncate'
+  | 'size'
+  | 'close'
 
 /** What a fault plan sees of a call. */
 export interface Call {
@@ -141,11 +152,18 @@ export class VirtualDisk {
     return {
       open: (path, mode) => call('open', path, () => this.#open(life, path, mode)),
       list: (directory) =>
-        call('list', directory, () => [...this.#entries.keys()].filter((path) => parentOf(path) === directory).map((path) => path.slice(directory.length + 1))),
+        call('list', directory, () =>
+          [...this.#entries.keys()]
+            .filter((path) => parentOf(path) === directory)
+            .map((path) => path.slice(directory.length + 1)),
+        ),
       rename: (from, to) =>
         call('rename', to, () => {
           const inode = this.#find(from)
-          this.#change(parentOf(to), [{ path: from, inode: undefined }, { path: to, inode }])
+          this.#change(parentOf(to), [
+            { path: from, inode: undefined },
+            { path: to, inode },
+          ])
         }),
       remove: (path) =>
         call('remove', path, () => {
@@ -219,6 +237,7 @@ export class VirtualDisk {
 
   /** Puts a file there, durable, as a user would: a new file, or other bytes in the old one. */
   put(path: string, bytes: Uint8Array): void {
+    this.#settleDirectories((change) => change.directory === parentOf(path))
     let inode = this.#entries.get(path)
     if (inode === undefined) {
       inode = new Inode(this.#inodes++)
@@ -232,6 +251,7 @@ export class VirtualDisk {
 
   /** Removes a file, durably. */
   drop(path: string): void {
+    this.#settleDirectories((change) => change.directory === parentOf(path))
     this.#entries.delete(path)
     this.#stableEntries.delete(path)
   }
@@ -247,6 +267,7 @@ export class VirtualDisk {
 
   /** Copies a directory as `cp -r` does: the same bytes in other files. What is at `to` is gone. */
   copyDirectory(from: string, to: string): void {
+    this.#settleDirectories((change) => change.directory === to)
     for (const path of this.paths(to)) this.drop(path)
     this.#directories.set(to, this.#inodes++)
     for (const path of this.paths(from)) {
@@ -258,6 +279,7 @@ export class VirtualDisk {
 
   /** Moves a directory, with the files' identities, over another. */
   moveDirectory(from: string, to: string): void {
+    this.#settleDirectories((change) => change.directory === to)
     for (const path of this.paths(to)) this.drop(path)
     this.#directories.set(to, this.#directories.get(from)!)
     this.#directories.delete(from)
@@ -377,6 +399,7 @@ export class VirtualDisk {
       this.#count(`${call.kind} ${fault}`)
       if (fault === 'short') return { value: call.effect(0.5) }
       if (call.kind === 'sync' && call.inode) call.inode.changes = []
+      if (call.kind === 'close') call.effect(1)
       return { error: failure(fault, call.path) }
     } catch (error) {
       return { error }
