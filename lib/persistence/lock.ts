@@ -5,6 +5,7 @@
 import fs from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { CounterError } from '../base/errors.ts'
 import { errorCode } from './disk.ts'
 
@@ -13,6 +14,7 @@ export const LOCK_NAME = 'LOCK'
 const SOCKET_PATH_MAX = 103
 /** A takeover takes microseconds; a marker this old was left by a crash in the middle of one. */
 const TAKEOVER_STALE_MS = 10_000
+const MARKER_CHECK_MS = 50
 const ANSWER_TIMEOUT_MS = 1000
 
 export interface Lock {
@@ -37,7 +39,7 @@ async function lockAt(directory: string, address: string): Promise<Lock> {
   if (first) return first
   await refuseWhenHeld(directory, address)
   const marker = path.join(directory, `${LOCK_NAME}.takeover`)
-  await beginTakeover(directory, marker)
+  await beginTakeover(directory, address, marker)
   try {
     await refuseWhenHeld(directory, address)
     fs.rmSync(path.join(directory, LOCK_NAME), { force: true })
@@ -104,17 +106,23 @@ function refuseWhenHeld(directory: string, address: string): Promise<void> {
   })
 }
 
-async function beginTakeover(directory: string, marker: string): Promise<void> {
-  try {
-    fs.closeSync(fs.openSync(marker, 'wx'))
-    return
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error
+/**
+ * Makes the marker. One that is there is either of a start that is under way, which will then hold the lock, or was left by a crash in the
+ * middle of a takeover: it is waited for, because refusing would keep down a node that is started again at once.
+ */
+async function beginTakeover(directory: string, address: string, marker: string): Promise<void> {
+  for (;;) {
+    try {
+      fs.closeSync(fs.openSync(marker, 'wx'))
+      return
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST') throw error
+    }
+    await refuseWhenHeld(directory, address)
+    const madeAt = fs.statSync(marker, { throwIfNoEntry: false })?.mtimeMs
+    if (madeAt !== undefined && Date.now() - madeAt >= TAKEOVER_STALE_MS) fs.rmSync(marker, { force: true })
+    else await setTimeout(MARKER_CHECK_MS)
   }
-  const age = Date.now() - (fs.statSync(marker, { throwIfNoEntry: false })?.mtimeMs ?? 0)
-  if (age < TAKEOVER_STALE_MS) throw locked(directory, 'another process that is just starting')
-  fs.rmSync(marker, { force: true })
-  fs.closeSync(fs.openSync(marker, 'wx'))
 }
 
 function locked(directory: string, holder: string): CounterError {
