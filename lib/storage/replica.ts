@@ -141,14 +141,9 @@ export class Replica {
     const rows = this.#rows
     let missing = 0
     for (let first = 0; first < batch.count; first += LOOKUP_NAMES) {
-      const { count, rows: found } = this.#find(batch, first, batch.count)
-      for (let index = 0; index < count; index++) {
-        const row = found[index]!
-        rows[first + index] = row
-        if (row === NO_ROW) missing++
-      }
+      missing += this.#takeRows(batch, first, this.#find(batch, first, batch.count), rows)
     }
-    this.#checkOverflow(batch, rows)
+    if (batch.subtracts) this.#checkMinusOverflow(batch, rows)
     if (missing === 0) return rows
     this.checkNamesMax(missing)
     for (let index = 0; index < batch.count; index++) {
@@ -158,6 +153,34 @@ export class Replica {
       this.#self.cellsOf(row >>> CHUNK_SHIFT)
     }
     return rows
+  }
+
+  /**
+   * Takes the rows found for the names from `first` on, makes sure that they have cells and refuses what would carry a P past
+   * 2^64 - 1. Returns how many are missing.
+   */
+  #takeRows(batch: Batch, first: number, found: Lookup, rows: Uint32Array): number {
+    const { amounts } = batch
+    let missing = 0
+    let chunk = -1
+    let cells: Uint32Array = NO_CELLS
+    for (let index = 0; index < found.count; index++) {
+      const row = found.rows[index]!
+      rows[first + index] = row
+      if (row === NO_ROW) {
+        missing++
+        continue
+      }
+      if (row >>> CHUNK_SHIFT !== chunk) {
+        chunk = row >>> CHUNK_SHIFT
+        cells = this.#self.cellsOf(chunk)
+      }
+      const at = (row & CHUNK_MASK) * CELL_WORDS
+      const amount = (first + index) * AMOUNT_WORDS
+      const high = cells[at + 1]! + amounts[amount + 1]!
+      if (high >= WORD - 1 && high + (cells[at]! + amounts[amount]! >= WORD ? 1 : 0) >= WORD) this.#refuseOverflow(row)
+    }
+    return missing
   }
 
   /** Looks up the names from `first` on, as many as go together, but none from `end` on. */
@@ -180,25 +203,6 @@ export class Replica {
 
   #add(batch: Batch, index: number): number {
     return this.table.add(batch.hashes[index]! >>> 0, batch.names, index === 0 ? 0 : batch.ends[index - 1]!, batch.ends[index]!)
-  }
-
-  /** Refuses a batch that would carry a count past 2^64 - 1, and makes sure that all rows found have cells. */
-  #checkOverflow(batch: Batch, rows: Uint32Array): void {
-    const { amounts, count } = batch
-    let chunk = -1
-    let cells: Uint32Array = NO_CELLS
-    for (let index = 0; index < count; index++) {
-      const row = rows[index]!
-      if (row === NO_ROW) continue
-      if (row >>> CHUNK_SHIFT !== chunk) {
-        chunk = row >>> CHUNK_SHIFT
-        cells = this.#self.cellsOf(chunk)
-      }
-      const at = (row & CHUNK_MASK) * CELL_WORDS
-      const carry = cells[at]! + amounts[index * AMOUNT_WORDS]! >= WORD ? 1 : 0
-      if (cells[at + 1]! + amounts[index * AMOUNT_WORDS + 1]! + carry >= WORD) this.#refuseOverflow(row)
-    }
-    if (batch.subtracts) this.#checkMinusOverflow(batch, rows)
   }
 
   #checkMinusOverflow(batch: Batch, rows: Uint32Array): void {

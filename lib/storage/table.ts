@@ -47,6 +47,8 @@ export class Lookup {
   /** Where the row's name is, and how long. */
   readonly offsets = new Uint32Array(LOOKUP_NAMES)
   readonly lengths = new Uint32Array(LOOKUP_NAMES)
+  /** Keeps the compiler from dropping reads that only fetch. */
+  touched = 0
 }
 
 export class Table {
@@ -58,6 +60,8 @@ export class Table {
   /** Two words a row: offset of the name in the pages, its length (0: eight bytes of key). */
   #headers: Uint32Array[] = []
   #pages: Uint8Array[] = []
+  /** The pages once more, to be read four bytes at a time. */
+  #views: DataView[] = []
   #pageFree = PAGE_BYTES
 
   constructor(hash: NameHash) {
@@ -83,7 +87,15 @@ export class Table {
     const { count, hashes, rows, offsets, lengths, from, to, bytes } = lookup
     const { segments, shift } = this.index
     const headers = this.#headers
-    const pages = this.#pages
+    const pages = this.#views
+    const names = viewOf(bytes)
+    // Slots. No branch depends on what is read, so that the reads do not wait for each other.
+    let touched = 0
+    for (let index = 0; index < count; index++) {
+      const hash = hashes[index]!
+      const slots = segments[hash >>> shift]!
+      touched ^= slots[(hash << 1) & (slots.length - 2)]!
+    }
     // Candidates: the first row with the hash.
     for (let index = 0; index < count; index++) {
       const hash = hashes[index]!
@@ -93,29 +105,29 @@ export class Table {
       while (slots[at] !== hash && slots[at + 1] !== 0) at = (at + 2) & mask
       rows[index] = slots[at + 1]! - 1
     }
-    // Headers.
+    // Headers, and of each name the first byte.
     for (let index = 0; index < count; index++) {
       const row = rows[index]!
       if (row === NO_ROW) continue
       const chunk = headers[row >>> CHUNK_SHIFT]!
       const header = (row & CHUNK_MASK) << 1
-      offsets[index] = chunk[header]!
+      const offset = chunk[header]!
+      offsets[index] = offset
       lengths[index] = chunk[header + 1]!
+      touched ^= pages[offset >>> PAGE_SHIFT]!.getUint8(offset & PAGE_MASK)
     }
+    lookup.touched = touched
     // Names.
     for (let index = 0; index < count; index++) {
       if (rows[index] === NO_ROW) continue
       const start = from[index]!
       const length = to[index]! - start
       const offset = offsets[index]!
-      let same = length === lengths[index]! && length > 0
-      if (same) {
-        const page = pages[offset >>> PAGE_SHIFT]!
-        const pageAt = offset & PAGE_MASK
-        for (let at = 0; same && at < length; at++) same = page[pageAt + at] === bytes[start + at]
+      if (length === lengths[index]! && length > 0) {
+        if (sameBytes(pages[offset >>> PAGE_SHIFT]!, offset & PAGE_MASK, names, start, length)) continue
       }
       // Another name with the same hash came first.
-      if (!same) rows[index] = this.find(hashes[index]!, bytes, start, to[index]!)
+      rows[index] = this.find(hashes[index]!, bytes, start, to[index]!)
     }
   }
 
@@ -224,7 +236,9 @@ export class Table {
           fix: 'spread the names over more nodes',
         })
       }
-      this.#pages.push(new Uint8Array(PAGE_BYTES))
+      const page = new Uint8Array(PAGE_BYTES)
+      this.#pages.push(page)
+      this.#views.push(viewOf(page))
       this.#pageFree = 0
     }
     const page = this.#pages[this.#pages.length - 1]!
@@ -239,4 +253,14 @@ export class Table {
   #hashKey(bytes: Uint8Array, from: number): number {
     return hashName(this.hash, bytes, from, from + KEY_BYTES)
   }
+}
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** Whether `length` bytes are the same in both places. */
+function sameBytes(ours: DataView, our: number, theirs: DataView, their: number, length: number): boolean {
+  let at = 0
+  for (; at + 4 <= length; at += 4) if (ours.getInt32(our + at, true) !== theirs.getInt32(their + at, true)) return false
+  for (; at < length; at++) if (ours.getUint8(our + at) !== theirs.getUint8(their + at)) return false
+  return true
 }
