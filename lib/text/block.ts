@@ -15,10 +15,11 @@ export class Block {
   words = 0
   /** Bytes used, those of the incomplete word included. */
   byteCount = 0
-  readonly bytes: Uint8Array
-  readonly view: DataView
-  readonly ends: Uint32Array
-  readonly hashes: Int32Array
+  // Declared, not defined: a field that is first undefined makes the compiler check its class at each use.
+  declare readonly bytes: Uint8Array
+  declare readonly view: DataView
+  declare readonly ends: Uint32Array
+  declare readonly hashes: Int32Array
 
   constructor(byteCapacity: number, wordCapacity: number) {
     this.bytes = new Uint8Array(byteCapacity + SPARE_BYTES)

@@ -1,5 +1,5 @@
 // Splits a text on white space, lower-cases and hashes it, all in one pass over the bytes.
-// ASCII takes one table lookup, one store and one multiplication a byte. Other bytes are decoded by hand as Go does:
+// ASCII goes four bytes at a time, with one multiplication a byte for the hash. Other bytes are decoded by hand as Go does:
 // each byte that is no part of a well-formed sequence becomes one U+FFFD, so overlong forms and surrogates give one a byte.
 // A sequence may be cut by the end of a slice: what was seen of it is kept, and if the next byte does not continue it,
 // each byte seen is one U+FFFD, since neither a leading byte nor a continuation byte is well-formed alone.
@@ -9,8 +9,11 @@ import { finishHash, type NameHash } from '../base/hash.ts'
 import type { Block } from './block.ts'
 import { FOLD, lowerCodePoint, REPLACEMENT, SPACE, WHITE } from './lower.ts'
 
-/** A module's own constant is compiled in; an imported one is looked up at each use. */
-const TABLE = FOLD
+// A module's own constants are compiled in; imported ones are looked up at each use.
+const FOLDED = FOLD
+const WHITE_SPACE = SPACE
+/** The hash after each of four bytes, from which the number of letters among them picks one without a branch. */
+const STATES = new Int32Array(4)
 
 /** Finds the words of a text that comes in slices. */
 export interface Tokenizer {
@@ -57,49 +60,89 @@ export class SpaceTokenizer implements Tokenizer {
   }
 
   scan(piece: Uint8Array, from: number, to: number): void {
-    const fold = TABLE
-    const { block, nameBytesMax } = this
-    const { bytes, ends, hashes } = block
-    const { start, multiplier } = this.hash
     const base = this.scanned - from
-    let at = this.needed > 0 ? this.foreign(piece, from, to, base) : from
-    let word = block.wordsEnd
-    let { words, byteCount } = block
-    let { state, wordOffset } = this
-
+    let at = from
     while (at < to) {
-      const folded = fold[piece[at++]!]!
-      // Stored before it is known to belong to a word: the store is cheaper than the wait, and the next one overwrites it.
-      bytes[byteCount] = folded
-      if (folded >= 0) {
-        byteCount++
-        state = Math.imul(state ^ folded, multiplier)
-      } else if (folded === SPACE) {
+      if (this.needed === 0) at = this.ascii(piece, at, to, base)
+      if (at < to) at = this.foreign(piece, at, to, base)
+    }
+    if (this.block.byteCount - this.block.wordsEnd > this.nameBytesMax) throw this.tooLong(this.wordOffset)
+    this.scanned += to - from
+  }
+
+  /**
+   * Takes bytes up to the first that is not ASCII, and returns where that is.
+   * Four at a time: which of them are letters is told by arithmetic on all four, since a branch a byte would be
+   * predicted wrongly once a word. The loop calls nothing, so that the compiler keeps everything in registers.
+   */
+  private ascii(piece: Uint8Array, from: number, to: number, base: number): number {
+    const { block, nameBytesMax } = this
+    const { bytes, ends, hashes, view: target } = block
+    const source = new DataView(piece.buffer, piece.byteOffset, piece.length)
+    // `| 0` tells the compiler that these are 32-bit integers, so that it keeps them as such through the loop.
+    const start = this.hash.start | 0
+    const multiplier = this.hash.multiplier | 0
+    const end = to | 0
+    const lastFour = (end - 4) | 0
+    let word = block.wordsEnd | 0
+    let words = block.words | 0
+    let byteCount = block.byteCount | 0
+    let state = this.state | 0
+    let space = -1
+    let at = from | 0
+
+    while (at < end) {
+      if (at <= lastFour) {
+        const four = source.getInt32(at, true)
+        // The top bit of each byte tells: above 0x7f, or below 0x21. A borrow only spoils bytes above one that is marked.
+        const marks = ((four - 0x21212121) | four) & 0x80808080
+        // 0x20 is added to each byte that is at least A but not above Z.
+        const lower = four | (((four + 0x3f3f3f3f) & ~(four + 0x25252525) & 0x80808080) >>> 2)
+        target.setInt32(byteCount, lower, true)
+        const one = Math.imul(state ^ (lower & 0xff), multiplier)
+        const two = Math.imul(one ^ ((lower >>> 8) & 0xff), multiplier)
+        const three = Math.imul(two ^ ((lower >>> 16) & 0xff), multiplier)
+        if (marks === 0) {
+          state = Math.imul(three ^ (lower >>> 24), multiplier)
+          byteCount = (byteCount + 4) | 0
+          at = (at + 4) | 0
+          continue
+        }
+        const letters = (32 - Math.clz32((marks - 1) & ~marks)) >>> 3
+        STATES[0] = state
+        STATES[1] = one
+        STATES[2] = two
+        STATES[3] = three
+        state = STATES[letters]!
+        byteCount = (byteCount + letters) | 0
+        at = (at + letters) | 0
+      }
+      const folded = FOLDED[piece[at]!]!
+      if (folded === WHITE_SPACE) {
+        at = (at + 1) | 0
         if (byteCount > word) {
-          if (byteCount - word > nameBytesMax) throw this.tooLong(wordOffset)
+          if (((byteCount - word) | 0) > nameBytesMax) throw this.tooLong(space < 0 ? this.wordOffset : base + space)
           ends[words] = byteCount
-          hashes[words++] = finishHash(state)
+          hashes[words] = finishHash(state)
+          words = (words + 1) | 0
           word = byteCount
           state = start
         }
-        wordOffset = base + at
+        space = at
+      } else if (folded >= 0) {
+        at = (at + 1) | 0
+        bytes[byteCount] = folded
+        byteCount = (byteCount + 1) | 0
+        state = Math.imul(state ^ folded, multiplier)
       } else {
-        block.words = words
-        block.byteCount = byteCount
-        this.state = state
-        this.wordOffset = wordOffset
-        at = this.foreign(piece, at - 1, to, base)
-        word = block.wordsEnd
-        ;({ words, byteCount } = block)
-        ;({ state, wordOffset } = this)
+        break
       }
     }
-    if (byteCount - word > nameBytesMax) throw this.tooLong(wordOffset)
     block.words = words
     block.byteCount = byteCount
     this.state = state
-    this.wordOffset = wordOffset
-    this.scanned += to - from
+    if (space >= 0) this.wordOffset = base + space
+    return at
   }
 
   end(): void {

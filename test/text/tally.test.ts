@@ -191,6 +191,16 @@ test('names with one hash are told apart', () => {
   )
 })
 
+test('names with one hash are told apart at every byte of every length', () => {
+  const tally = new Tally({ hash: { start: 0, multiplier: 0 }, nameBytesMax: 100 })
+  for (let length = 1; length <= 20; length++) {
+    const plain = 'a'.repeat(length)
+    const variants = Array.from(plain, (_, at) => `${plain.slice(0, at)}b${plain.slice(at + 1)}`)
+    const names = [plain, ...variants]
+    assert.equal([...tallied([...names, ...names].join(' '), [], tally)], [...names.map((name): [string, number] => [name, 2])])
+  }
+})
+
 test('a tally is used again after reset, after small and large texts', () => {
   const tally = make()
   const small = 'to be or not to be'
