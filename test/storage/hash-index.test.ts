@@ -5,7 +5,8 @@ import { createNameHash, hashName, type NameHash } from '../../lib/base/hash.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { HashIndex } from '../../lib/storage/hash-index.ts'
 import { Table } from '../../lib/storage/table.ts'
-import { bytesOf, increment, replicaOf, SEED, textOf } from './harness.ts'
+import { collidingNames } from '../support/collisions.ts'
+import { bytesOf, increment, replicaOf, SEED } from './harness.ts'
 
 const test = suite('storage/hash-index')
 
@@ -106,39 +107,6 @@ test('a replica counts right though the hash tells few names apart', () => {
     for (const name of names) assert.is(replica.value(bytesOf(name)), 2 * Number(name))
   }
 })
-
-/** 65,536 texts of 24 letters with one CRC-64: it is linear, so flips that leave it alone are found by elimination. */
-function collidingNames(): string[] {
-  const base = bytesOf('p'.repeat(24))
-  const baseCrc = crc64(base)
-  // Each flip of one of the four low bits of a letter, as (what it does to the CRC, which flips it stands for).
-  const pivots = new Map<number, { crc: bigint; flips: bigint }>()
-  const kernel: bigint[] = []
-  for (let bit = 0; bit < 96; bit++) {
-    const flipped = base.slice()
-    flipped[bit >> 2]! ^= 1 << (bit & 3)
-    let crc = crc64(flipped) ^ baseCrc
-    let flips = 1n << BigInt(bit)
-    while (crc !== 0n) {
-      const top = crc.toString(2).length
-      const pivot = pivots.get(top)
-      if (pivot === undefined) {
-        pivots.set(top, { crc, flips })
-        break
-      }
-      crc ^= pivot.crc
-      flips ^= pivot.flips
-    }
-    if (crc === 0n) kernel.push(flips)
-  }
-  return Array.from({ length: 65_536 }, (_, choice) => {
-    let flips = 0n
-    for (let at = 0; at < 16; at++) if ((choice >> at) & 1) flips ^= kernel[at]!
-    const name = base.slice()
-    for (let bit = 0; bit < 96; bit++) if ((flips >> BigInt(bit)) & 1n) name[bit >> 2]! ^= 1 << (bit & 3)
-    return textOf(name)
-  })
-}
 
 /** What finding each of the names takes: slots read, and rows whose name is compared. */
 function workOf(hash: NameHash, names: readonly string[]): { slots: number; compared: number } {
