@@ -16,6 +16,7 @@ export const hash = createNameHash(seededRandom(1))
 /** Names and what to add to each. */
 export function batchOf(amounts: Record<string, number | bigint>): Batch {
   const names = Object.keys(amounts).map((name) => new TextEncoder().encode(name))
+  const values = Object.values(amounts)
   const batch = {
     count: names.length,
     names: new Uint8Array(names.reduce((sum, name) => sum + name.length, 0)),
@@ -30,7 +31,7 @@ export function batchOf(amounts: Record<string, number | bigint>): Batch {
     end += name.length
     batch.ends[index] = end
     batch.hashes[index] = hashName(hash, name, 0, name.length)
-    const amount = BigInt(Object.values(amounts)[index]!)
+    const amount = BigInt(values[index]!)
     const words = amount < 0n ? -amount : amount
     if (amount < 0n) batch.subtracts = true
     const at = index * 4 + (amount < 0n ? 2 : 0)

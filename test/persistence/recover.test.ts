@@ -196,6 +196,24 @@ test('what a start has read is on disk before it is shown, also what a failed sy
   }
 })
 
+test('a start with a full disk cuts the torn tail off the file and brings to disk what it shows', async () => {
+  const machine = new Machine()
+  let store = await machine.open({ fsync: 'never' })
+  for (let index = 0; index < 5; index++) await machine.settle(machine.write(store, { hot: 1, [`op-${index}`]: 1 }))
+  await machine.kill()
+  const path = machine.files('log')[0]!
+  const end = framesEnd(machine, path)
+  const bytes = machine.disk.bytesOf(path)
+  bytes.fill(0xee, end, end + 100)
+  machine.disk.overwrite(path, bytes)
+  machine.disk.capacity = 0
+  store = await machine.open({ fsync: 'never' })
+  assert.is(keptOps(store, 5), 5)
+  assert.is(machine.disk.bytesOf(path).length, end)
+  await machine.powerCut(0)
+  assert.is(keptOps(await machine.open({ fsync: 'never' }), 5), 5)
+})
+
 test('a segment that got its name just before a kill keeps it through a power cut', async () => {
   for (let steps = 0; steps < 400; steps++) {
     const machine = new Machine()

@@ -249,6 +249,11 @@ export class VirtualDisk {
     inode.settle(() => true)
   }
 
+  /** Changes a file's bytes as a process would that does not sync them. */
+  overwrite(path: string, bytes: Uint8Array): void {
+    this.#find(path).write(bytes, 0)
+  }
+
   /** Removes a file, durably. */
   drop(path: string): void {
     this.#settleDirectories((change) => change.directory === parentOf(path))

@@ -1,0 +1,83 @@
+// Damaged logs, with their checksums left as they are and with them put right again. A start takes what is true, or refuses with a
+// code; it never ends in another way, and what it took it can go on from.
+//
+//   node --import tsx test/fuzz/log.fuzz.ts --runs 10000 --seed 7
+
+import { parseArgs } from 'node:util'
+import { crc32 } from 'node:zlib'
+import { CounterError } from '../../lib/base/errors.ts'
+import { seededRandom } from '../../lib/base/random.ts'
+import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from '../../lib/persistence/frame.ts'
+import { Machine, once, valueOf } from '../persistence/harness.ts'
+import { damaged } from './damage.ts'
+
+const OPS = 12
+
+/** Checksums of the frames as they now lie there. */
+function resealed(bytes: Uint8Array): Uint8Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  for (let at = SEGMENT_HEADER_BYTES; at + FRAME_HEADER_BYTES < bytes.length; ) {
+    const end = at + FRAME_HEADER_BYTES + view.getUint32(at, true)
+    if (end > bytes.length || end === at + FRAME_HEADER_BYTES) break
+    view.setBigUint64(at + 8, BigInt(at - SEGMENT_HEADER_BYTES), true)
+    view.setUint32(at + 4, crc32(bytes.subarray(at + 8, end)), true)
+    at = end
+  }
+  return bytes
+}
+
+export async function fuzzLog(runs: number, seed: number): Promise<Map<string, number>> {
+  const random = seededRandom(seed)
+  const ends = new Map<string, number>()
+  const machine = new Machine(seed)
+  let store = await machine.open()
+  for (let index = 0; index < OPS; index++) {
+    const key = index % 3 === 0 ? once(`k${index}`) : undefined
+    await machine.settle(
+      machine.write(store, { hot: 1, [`op-${index}`]: 1, cold: index % 4 === 0 ? -1 : 1 }, key, `reply ${index}`),
+    )
+  }
+  await machine.kill()
+  const path = machine.files('log')[0]!
+  const whole = machine.disk.bytesOf(path)
+  const log = whole.slice(0, whole.findLastIndex((byte) => byte !== 0) + 1)
+
+  for (let run = 0; run < runs; run++) {
+    const fix = random.uint32() % 2 === 0
+    let bytes = damaged(fix ? log.subarray(SEGMENT_HEADER_BYTES) : log, random)
+    if (fix) bytes = resealed(new Uint8Array(Buffer.concat([log.subarray(0, SEGMENT_HEADER_BYTES), bytes])))
+    for (const other of machine.files('log')) machine.disk.drop(other)
+    machine.disk.put(path, bytes)
+    const fail = (why: string): never => {
+      throw new Error(`log.fuzz --seed ${seed}, run ${run}${fix ? ', checksums put right' : ''}: ${why}`)
+    }
+    let end = 'opened'
+    try {
+      store = await machine.open()
+      if (!fix) {
+        const kept = Array.from({ length: OPS }, (_, index) => valueOf(store, `op-${index}`))
+        const count = kept.filter((value) => value === 1).length
+        if (kept.some((value, index) => value !== (index < count ? 1 : 0))) fail(`not the first ones: ${kept}`)
+        if (valueOf(store, 'hot') !== count) fail(`hot is ${valueOf(store, 'hot')} of ${count}`)
+      }
+      const before = valueOf(store, 'after')
+      await machine.settle(machine.write(store, { after: 1 }))
+      await machine.powerCut(0)
+      store = await machine.open()
+      if (!fix && valueOf(store, 'after') !== before + 1) fail('a write behind it is lost')
+    } catch (error) {
+      if (!(error instanceof CounterError)) throw error
+      end = error.code
+      if (end !== 'LOG_CORRUPT' && end !== 'LOG_VERSION' && !(fix && end === 'COUNT_OVERFLOW')) fail(String(error))
+    }
+    ends.set(end, (ends.get(end) ?? 0) + 1)
+    await machine.kill()
+    if (machine.disk.openCount > 0) fail('files stay open')
+  }
+  return ends
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { values } = parseArgs({ options: { runs: { type: 'string', default: '1000' }, seed: { type: 'string', default: '1' } } })
+  console.log(await fuzzLog(Number(values.runs), Number(values.seed)))
+}

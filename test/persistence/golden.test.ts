@@ -1,0 +1,52 @@
+// Files of version 1, as they were first written, open for ever.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { DIRECTORY, Machine, nameBytes, once, valueOf } from './harness.ts'
+
+const test = suite('persistence/golden')
+const FIXTURES = new URL('../fixtures/', import.meta.url)
+
+/** A machine whose data directory holds the files of these folders. */
+function machineWith(...folders: string[]): Machine {
+  const machine = new Machine()
+  for (const folder of folders) {
+    for (const name of readdirSync(new URL(folder, FIXTURES))) {
+      machine.disk.put(`${DIRECTORY}/${name}`, readFileSync(new URL(`${folder}/${name}`, FIXTURES)))
+    }
+  }
+  return machine
+}
+
+async function holdsAll(machine: Machine, names: number): Promise<void> {
+  const store = await machine.open()
+  assert.is(valueOf(store, 'hot'), 7)
+  assert.equal([valueOf(store, 'naïve'), valueOf(store, '数'), valueOf(store, 'cold'), valueOf(store, 'later')], [2, 3, -7, 5])
+  assert.is(store.value(nameBytes('big')), 2n ** 64n - 1n)
+  assert.is(valueOf(store, `3-${'n'.repeat(2000)}`), 3)
+  assert.is(store.recovered.names, names)
+  assert.is((await store.replay(once('key-1', 'request')))!.body, '{"value":"first"}')
+  assert.is((await store.replay(once('key-2', 'request')))!.body, '{"value":"second"}')
+  await machine.settle(machine.write(store, { hot: 1 }))
+  await machine.settle(store.close())
+  assert.is(valueOf(await machine.open(), 'hot'), 8)
+}
+
+test('a log of version 1 opens', () => holdsAll(machineWith('log-v1'), 10))
+
+test('a snapshot of version 1 opens, with the log behind it', async () => {
+  const machine = machineWith('log-v1', 'snapshot-v1')
+  const first = machine.files('log')[0]!
+  machine.disk.drop(first)
+  await holdsAll(machine, 10)
+})
+
+test('an identity of version 1 opens, and is that of a copy here', async () => {
+  const machine = machineWith('log-v1', 'snapshot-v1', 'identity-v1')
+  const store = await machine.open()
+  assert.is(store.recovered.incarnationIsNew, true)
+  assert.is(valueOf(store, 'hot'), 7)
+})
+
+test.run()

@@ -1,0 +1,71 @@
+// The bytes of a snapshot: read back whole, and refused with the smallest damage.
+
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ByteWriter } from '../../lib/base/bytes.ts'
+import { Replies } from '../../lib/persistence/replies.ts'
+import { encodeSnapshot, joinInto, readSnapshot } from '../../lib/persistence/snapshot.ts'
+import { Replica } from '../../lib/storage/index.ts'
+import { bytesFile } from '../support/bytes-file.ts'
+import { VirtualClock } from '../support/virtual-clock.ts'
+import { batchOf, hash, nameBytes, once, plainReply, rejection } from './harness.ts'
+
+const test = suite('persistence/snapshot')
+const clock = new VirtualClock()
+const header = { self: { node: 3, incarnation: 77 }, from: 12_345, createdAt: 1_700_000_000_000 }
+
+function state() {
+  const replica = new Replica({ self: { node: 3, incarnation: 77 }, hash, namesMax: 0 })
+  const replies = new Replies({ clock, ttlMs: 1e9, max: 1000 })
+  return { replica, replies, sink: joinInto(replica, replies) }
+}
+
+/** A snapshot of `count` names and replies. */
+function snapshotOf(count: number): Uint8Array {
+  const { replica, replies } = state()
+  const scratch = new ByteWriter()
+  for (let index = 0; index < count; index++) {
+    replica.increment(batchOf({ [`name-${index}`]: index + 1, hot: 1, cold: -1 }), scratch)
+    replies.add(once(`key-${index}`), plainReply(`reply ${index}`)).landed()
+  }
+  return new Uint8Array(Buffer.concat(Array.from(encodeSnapshot(header, replica, replies), (piece) => piece.slice())))
+}
+
+const read = (bytes: Uint8Array, to = state()) => readSnapshot(bytesFile(bytes), 'snapshot-1', to.sink, async () => {})
+
+test('what is written is read back: values, sequence numbers, replies', async () => {
+  const to = state()
+  assert.equal(await read(snapshotOf(30), to), header)
+  assert.equal(
+    [to.replica.value(nameBytes('hot')), to.replica.value(nameBytes('cold')), to.replica.value(nameBytes('name-29'))],
+    [30, -30, 30],
+  )
+  assert.is(to.replica.seq, 30)
+  assert.equal(to.replies.find(once('key-7')), plainReply('reply 7'))
+})
+
+test('every bit turned over and every length cut off is detected', async () => {
+  const whole = snapshotOf(8)
+  for (let bit = 0; bit < whole.length * 8; bit++) {
+    const bad = whole.slice()
+    bad[bit >>> 3]! ^= 1 << (bit & 7)
+    const error = await rejection(read(bad))
+    assert.is(error.code, 'SNAPSHOT_CORRUPT', `bit ${bit}`)
+  }
+  for (let length = 0; length < whole.length; length++) {
+    assert.is((await rejection(read(whole.subarray(0, length)))).code, 'SNAPSHOT_CORRUPT', `length ${length}`)
+  }
+  assert.is((await rejection(read(Buffer.concat([whole, Buffer.from([0])])))).code, 'SNAPSHOT_CORRUPT')
+})
+
+test('what was joined before the damage is true', async () => {
+  const whole = snapshotOf(8)
+  const bad = whole.slice()
+  bad[bad.length - 3]! ^= 1
+  const to = state()
+  assert.is((await rejection(read(bad, to))).code, 'SNAPSHOT_CORRUPT')
+  await read(whole, to)
+  assert.equal([to.replica.value(nameBytes('hot')), to.replies.size], [8, 8])
+})
+
+test.run()

@@ -1,0 +1,26 @@
+// A few planted faults, the quick ones, are caught. All of them: npm run mutants.
+
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { catchMutant, MUTANTS } from './mutants.ts'
+
+const test = suite('sim/mutants')
+const QUICK = ['ack before sync', 'reads do not wait for the open group', 'merge adds up']
+
+for (const name of QUICK) {
+  test(`caught: ${name}`, async () => {
+    assert.ok(await catchMutant(MUTANTS.find((mutant) => mutant.name === name)!))
+  })
+}
+
+test('a source without a fault passes', async () => {
+  const nothing = {
+    name: 'nothing',
+    file: 'lib/persistence/log.ts',
+    from: 'const GROUP_KEEP_BYTES',
+    to: 'const GROUP_KEEP_BYTES',
+  }
+  assert.is(await catchMutant(nothing, 40), undefined)
+})
+
+test.run()

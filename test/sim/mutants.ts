@@ -1,0 +1,297 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the patches are source text.
+// Faults planted in a copy of the source, one at a time: the simulator or a unit test must catch each of them. This is how it is
+// known that they can. Ends with 1 when one survives, or when its place in the source is not found.
+//
+//   npm run mutants                 all, a few minutes
+//   npm run mutants -- ack copy     those with one of these words in their names
+
+import { spawn } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+export interface Mutant {
+  readonly name: string
+  readonly file: string
+  /** Text that stands in the file once, and what takes its place. */
+  readonly from: string
+  readonly to: string
+  /** A test file that is tried before the simulator. */
+  readonly test?: string
+}
+
+const LOG = 'lib/persistence/log.ts'
+const SEGMENT = 'lib/persistence/segment.ts'
+const STORE = 'lib/persistence/store.ts'
+const SNAPSHOTS = 'lib/persistence/snapshots.ts'
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'ack before sync',
+    file: LOG,
+    from: `      await this.#segment.sync()
+      this.#durable = this.#end
+    }
+    this.groups++`,
+    to: `      this.#segment.sync().catch(() => {})
+      this.#durable = this.#end
+    }
+    this.groups++`,
+  },
+  { name: 'a failed write is acknowledged', file: LOG, from: "this.#fail('writing', error)", to: 'this.#writing.succeed()' },
+  {
+    name: 'reads do not wait for the log',
+    file: LOG,
+    from: 'return this.#busy ? this.#writing.settled : undefined',
+    to: 'return undefined',
+  },
+  { name: 'reads do not wait for the open group', file: LOG, from: 'if (!this.#open.empty) return this.#open.settled', to: '' },
+  {
+    name: 'the next segment begins before the last is on disk',
+    file: LOG,
+    from: `    await this.#segment.sync()
+    this.#durable = this.#end
+    await spare.begin`,
+    to: `    this.#durable = this.#end
+    await spare.begin`,
+  },
+  {
+    name: 'a full disk while the segment changes fails the log',
+    file: LOG,
+    from: `    while (this.#extending) await this.#extending.catch(() => {})
+    const { disk, directory, node }`,
+    to: `    while (this.#extending) await this.#extending
+    const { disk, directory, node }`,
+    test: 'test/persistence/log.test.ts',
+  },
+  {
+    name: 'a frame says that it is durable itself',
+    file: LOG,
+    from: 'sealFrame(frame, this.#end, this.#durable)',
+    to: 'sealFrame(frame, this.#end, this.#end + frame.length)',
+  },
+  {
+    name: 'close does not write what waits',
+    file: LOG,
+    from: '      await this.settled()\n      await this.#segment.sync()',
+    to: '      await this.#segment.sync()',
+  },
+  {
+    name: 'no directory sync for a new segment',
+    file: SEGMENT,
+    from: '/${segmentName(start)}`)\n    await disk.syncDirectory(directory)',
+    to: '/${segmentName(start)}`)',
+  },
+  {
+    name: 'no directory sync at a start',
+    file: SEGMENT,
+    from: '      await disk.syncDirectory(directory)\n      return segment',
+    to: '      return segment',
+  },
+  {
+    name: 'the torn tail stays',
+    file: SEGMENT,
+    from: 'if ((await file.size()) > end) await file.truncate(end)',
+    to: '',
+    test: 'test/persistence/recover.test.ts',
+  },
+  {
+    name: 'a start does not write again what nothing vouches for',
+    file: SEGMENT,
+    from: 'for (let at = vouched; at < end; )',
+    to: 'for (let at = end; at < end; )',
+  },
+  {
+    name: 'a start does not sync what it has read',
+    file: SEGMENT,
+    from: '      await segment.sync()\n',
+    to: '',
+    test: 'test/persistence/recover.test.ts',
+  },
+  {
+    name: 'a failed sync is forgotten by the next',
+    file: SEGMENT,
+    from: 'this.#syncError ??= error',
+    to: 'throw error',
+    test: 'test/persistence/segment.test.ts',
+  },
+  {
+    name: 'a segment gets its name before its header is on disk',
+    file: SEGMENT,
+    from: '    await this.sync()\n    await disk.rename',
+    to: '    await disk.rename',
+  },
+  {
+    name: 'a short write is taken for a whole one',
+    file: 'lib/persistence/disk.ts',
+    from: '    done += written',
+    to: '    done += bytes.length + 0 * written',
+  },
+  {
+    name: 'the crc of a frame is not checked',
+    file: 'lib/persistence/frame.ts',
+    from: 'if (readUint32(segment, at + 4) !== crc32(segment.subarray(at + 8, end))) return undefined',
+    to: '',
+    test: 'test/persistence/frame.test.ts',
+  },
+  {
+    name: 'the durable field is ignored',
+    file: 'lib/persistence/recover.ts',
+    from: 'if (durableBehind(bytes, at, written, start) > end)',
+    to: 'if (durableBehind(bytes, at, written, start) > end && end < 0)',
+  },
+  {
+    name: 'the first frame behind a snapshot is skipped',
+    file: 'lib/persistence/recover.ts',
+    from: 'if (frame.end > from)',
+    to: 'if (frame.position > from)',
+  },
+  {
+    name: 'a damaged snapshot is not passed over',
+    file: 'lib/persistence/recover.ts',
+    from: "if (!(error instanceof CounterError) || error.code !== 'SNAPSHOT_CORRUPT') throw error",
+    to: 'throw error',
+    test: 'test/persistence/snapshots.test.ts',
+  },
+  {
+    name: 'the crc of a snapshot block is not checked',
+    file: 'lib/persistence/snapshot.ts',
+    from: "if (crc32(payload, crc32(Uint8Array.of(kind))) !== crc) fail(name, start, 'bad crc of the block')",
+    to: '',
+    test: 'test/persistence/snapshot.test.ts',
+  },
+  { name: 'a snapshot is published before the log is on disk', file: SNAPSHOTS, from: '      await log.makeDurable()\n', to: '' },
+  { name: 'a snapshot is published before it is on disk', file: SNAPSHOTS, from: '      await file.sync()\n', to: '' },
+  {
+    name: 'the log is removed up to the newest snapshot',
+    file: SNAPSHOTS,
+    from: 'const oldest = good[KEPT - 1]',
+    to: 'const oldest = good[0]',
+    test: 'test/persistence/snapshots.test.ts',
+  },
+  {
+    name: 'the log is removed before the snapshot is published',
+    file: SNAPSHOTS,
+    from: '      await disk.rename(`${directory}/${name}.tmp`, `${directory}/${name}`)\n',
+    to: [
+      '      const { segments } = await listDirectory(disk, directory)',
+      '      for (const start of segments.slice(0, -1)) await disk.remove(`${directory}/${segmentName(start)}`)',
+      '      await disk.syncDirectory(directory)',
+      '      await disk.rename(`${directory}/${name}.tmp`, `${directory}/${name}`)\n',
+    ].join('\n'),
+  },
+  {
+    name: 'one snapshot is kept, without the log behind the one before',
+    file: SNAPSHOTS,
+    from: 'const KEPT = 2',
+    to: 'const KEPT = 1',
+    test: 'test/persistence/snapshots.test.ts',
+  },
+  {
+    name: 'a damaged snapshot counts as one that is kept',
+    file: SNAPSHOTS,
+    from: 'snapshots.filter((name) => !this.#damaged.includes(name))',
+    to: 'snapshots',
+    test: 'test/persistence/snapshots.test.ts',
+  },
+  {
+    name: 'the incarnation is resumed in a copy',
+    file: STORE,
+    from: 'identity?.original === true &&',
+    to: 'identity !== undefined &&',
+  },
+  {
+    name: 'no reply is kept with the change',
+    file: STORE,
+    from: '    this.#log.append(RECORD_ONCE, (writer) => {\n      const start',
+    to: [
+      '    this.#log.append(RECORD_DELTA, (writer) => {',
+      '      this.#replica.increment(batch, writer)',
+      '      answer = reply()',
+      '      landed = this.#replies.add(once, answer).landed',
+      '      if (writer.length > 0) return',
+      '      const start',
+    ].join('\n'),
+  },
+  {
+    name: 'a key is free while its request is under way',
+    file: 'lib/persistence/replies.ts',
+    from: 'at, reply, inFlight: true }',
+    to: 'at, reply, inFlight: false }',
+    test: 'test/persistence/store.test.ts',
+  },
+  {
+    name: 'replies are not in snapshots',
+    file: 'lib/persistence/snapshot.ts',
+    from: 'if (block.length > BLOCK_HEADER_BYTES) yield sealed(BLOCK_REPLIES)',
+    to: '',
+  },
+  {
+    name: 'writes are not admitted by the room in the log',
+    file: STORE,
+    from: 'if (!this.#log.hasRoom(bytes)) return this.#log.makeRoom(bytes)',
+    to: 'this.#log.hasRoom(0)',
+  },
+  {
+    name: 'sequence numbers start again',
+    file: 'lib/storage/replica.ts',
+    from: 'if (column === this.#self && seq > this.#seq) this.#seq = seq',
+    to: '',
+  },
+  {
+    name: 'merge adds up',
+    file: 'lib/storage/column.ts',
+    from: '      cells[at] = plusLow\n',
+    to: '      cells[at] += plusLow\n',
+  },
+]
+
+/** Histories after which a mutant counts as one that survived. */
+const RUNS = 400
+
+/** Plants the fault and returns what caught it, or undefined. */
+export async function catchMutant(mutant: Mutant, runs = RUNS): Promise<string | undefined> {
+  const folder = mkdtempSync(join(tmpdir(), 'counter-mutant-'))
+  try {
+    for (const part of ['lib', 'test', 'package.json', 'tsconfig.json']) cpSync(part, join(folder, part), { recursive: true })
+    symlinkSync(resolve('node_modules'), join(folder, 'node_modules'))
+    const path = join(folder, mutant.file)
+    const source = readFileSync(path, 'utf8')
+    if (source.split(mutant.from).length !== 2) throw new Error(`${mutant.name}: its place is not in ${mutant.file} once`)
+    writeFileSync(
+      path,
+      source.replace(mutant.from, () => mutant.to),
+    )
+    if (mutant.test && (await fails(folder, [mutant.test]))) return mutant.test
+    const seed = await fails(folder, ['test/sim/run.ts', '--runs', String(runs), '--partial'])
+    return (
+      seed &&
+      `the simulator, ${/seed (\d+)/.exec(seed)?.[0] ?? 'at once'}: ${/VIOLATION (.{0,90})/.exec(seed)?.[1] ?? seed.slice(-200)}`
+    )
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** What the program printed when it failed. */
+function fails(folder: string, args: string[]): Promise<string | undefined> {
+  return new Promise((done) => {
+    const child = spawn(process.execPath, ['--import', 'tsx', ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
+    child.on('close', (code) => done(code === 0 ? undefined : output || 'no output'))
+  })
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const words = process.argv.slice(2)
+  const chosen = MUTANTS.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
+  let survived = 0
+  for (const mutant of chosen) {
+    const caught = await catchMutant(mutant)
+    if (caught === undefined) survived++
+    console.log(`${caught === undefined ? 'SURVIVED' : 'caught  '}  ${mutant.name}${caught ? ` (${caught})` : ''}`)
+  }
+  console.log(`${chosen.length} mutants, ${survived} survived`)
+  process.exitCode = survived > 0 ? 1 : 0
+}
