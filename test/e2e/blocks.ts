@@ -35,7 +35,7 @@ export function outputFits(printed: string, expected: string): boolean {
 
 function looselyOf(line: string): RegExp {
   const isJson = /^[[{]/.test(line)
-  const source = line.replace(/\.\.\.|\d+(?:[.,]\d+)*|\s+|[^]/g, (part) => {
+  const source = line.replace(/\.\.\.|\d+(?:[.,]\d+)*|\s+|./gs, (part) => {
     if (part === '...') return '.*'
     if (/^\s/.test(part)) return '\\s+'
     if (/^\d/.test(part) && !isJson) return '[\\d.,]+'

@@ -76,7 +76,10 @@ async function checkBook(file: string, expected: Map<string, number>): Promise<v
     assert.ok(expected.size > 5_000, `void: only ${expected.size} words`)
     const counts = await readCounts(Number(new URL(node.url).port), [...expected.keys(), 'no-such-word-in-it'])
     const wrong = [...expected].filter(([word, count]) => counts.get(word) !== count)
-    assert.equal(wrong.slice(0, 10).map(([word, count]) => ({ word, count, got: counts.get(word) })), [])
+    assert.equal(
+      wrong.slice(0, 10).map(([word, count]) => ({ word, count, got: counts.get(word) })),
+      [],
+    )
     assert.is(counts.get('no-such-word-in-it'), 0)
     const metrics = await (await fetch(`${node.url}/metrics`)).text()
     assert.match(metrics, new RegExp(`^counter_names ${expected.size}$`, 'm'))
@@ -113,7 +116,9 @@ curl.test(test, 'every word of a book in many scripts is counted, in lower case 
 
 if (curl.present) {
   bible.test(test, 'every word of the Bible is counted as tr, sort and uniq count it', () =>
-    withFile(execFileSync(bible.path, ['gen1:1-rev22:21'], { maxBuffer: OUTPUT_BYTES_MAX }), (file) => checkBook(file, countByTools(file))),
+    withFile(execFileSync(bible.path, ['gen1:1-rev22:21'], { maxBuffer: OUTPUT_BYTES_MAX }), (file) =>
+      checkBook(file, countByTools(file)),
+    ),
   )
 }
 

@@ -4,7 +4,17 @@
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { closeSync, existsSync, ftruncateSync, openSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -48,7 +58,11 @@ async function valueOf(node: NodeProcess, name: string): Promise<string> {
 
 /** The original's data file: `u64 crc64, u64 n, n x u64`, one slot a node, little-endian. */
 function originalFile(totals: Record<string, readonly (number | bigint)[]>): Buffer {
-  const words = Object.entries(totals).flatMap(([name, slots]) => [crc64(Buffer.from(name)), BigInt(slots.length), ...slots.map(BigInt)])
+  const words = Object.entries(totals).flatMap(([name, slots]) => [
+    crc64(Buffer.from(name)),
+    BigInt(slots.length),
+    ...slots.map(BigInt),
+  ])
   const bytes = Buffer.alloc(words.length * 8)
   for (const [index, word] of words.entries()) bytes.writeBigUInt64LE(word, index * 8)
   return bytes
@@ -75,7 +89,10 @@ test("the original's data file is taken in once, and its words answer and go on 
   const file = join(folder, 'base0')
   const dataDir = join(folder, 'data')
   writeFileSync(file, originalFile({ be: [2, 5], über: [0, 0, 7], huge: [2n ** 53n, 1n], gallabieh: [4] }))
-  assert.match(await succeed('import', file, '--data-dir', dataDir), "is the original's data file with 6 counts: 6 counts were news")
+  assert.match(
+    await succeed('import', file, '--data-dir', dataDir),
+    "is the original's data file with 6 counts: 6 counts were news",
+  )
   const once = fingerprint(dataDir)
   assert.match(await succeed('import', file, '--data-dir', dataDir), 'all of it was there already')
 
@@ -115,17 +132,28 @@ test('lines of name and count are taken in, with sums, minus and all digits, and
   const list = join(folder, 'list')
   const dataDir = join(folder, 'data')
   writeFileSync(list, 'small 1\nsmall 2\nbeyond 9007199254740993\nminus -12\nmost 18446744073709551615\ntwo words 5\n\nÜber 3\n')
-  assert.match(await succeed('import', list, '--data-dir', dataDir), 'a list of names and counts with 6 counts: 6 counts were news')
+  assert.match(
+    await succeed('import', list, '--data-dir', dataDir),
+    'a list of names and counts with 6 counts: 6 counts were news',
+  )
   assert.match(await succeed('import', list, '--data-dir', dataDir), 'all of it was there already')
 
-  const expected = { small: '3', beyond: '9007199254740993', minus: '-12', most: '18446744073709551615', 'two words': '5', Über: '3' }
+  const expected = {
+    small: '3',
+    beyond: '9007199254740993',
+    minus: '-12',
+    most: '18446744073709551615',
+    'two words': '5',
+    Über: '3',
+  }
   const check = async (node: NodeProcess, more: Record<string, string> = {}) => {
     for (const [name, value] of Object.entries({ ...expected, ...more })) assert.is(await valueOf(node, name), value, name)
   }
   const node = await start(dataDir, nodes)
   await check(node)
   const key = { 'Idempotency-Key': 'once', 'Content-Type': 'application/json' }
-  const increment = (to: NodeProcess) => fetch(`${to.url}/v1/counters/small/increments`, { method: 'POST', headers: key, body: '{"delta":4}' })
+  const increment = (to: NodeProcess) =>
+    fetch(`${to.url}/v1/counters/small/increments`, { method: 'POST', headers: key, body: '{"delta":4}' })
   assert.is((await increment(node)).status, 200)
   const full = await fetch(`${node.url}/v1/counters/most/increments`, { method: 'POST' })
   assert.is(full.status, 200, 'another column of the same name has room')
@@ -217,7 +245,11 @@ test('a second process on a directory is refused by name, whatever it is, and th
   await post(node, 'mine')
   const list = join(folder, 'list')
   writeFileSync(list, 'a 1\n')
-  for (const args of [['serve', '--public-port', '0'], ['import', list], ['backup', join(folder, 'backup')]]) {
+  for (const args of [
+    ['serve', '--public-port', '0'],
+    ['import', list],
+    ['backup', join(folder, 'backup')],
+  ]) {
     const run = await counter(...args, '--data-dir', dataDir)
     assert.is(run.code, 1, args[0])
     assert.match(run.stderr, `in use by process ${node.child.pid} [DIRECTORY_LOCKED]`)
@@ -228,7 +260,10 @@ test('a second process on a directory is refused by name, whatever it is, and th
   assert.equal(await keywords(node, 'mine', 'a'), { mine: 2, a: 0 })
 })
 
-test('a copy of a directory starts under a new incarnation with all counts, and the original under its own', async ({ folder, nodes }) => {
+test('a copy of a directory starts under a new incarnation with all counts, and the original under its own', async ({
+  folder,
+  nodes,
+}) => {
   const dataDir = join(folder, 'data')
   const node = await start(dataDir, nodes)
   await post(node, 'one two two')

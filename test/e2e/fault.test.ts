@@ -94,30 +94,34 @@ async function killAtEach(call: string, scene: (command: Command, k: number) => 
   }
 }
 
-strace.test(test, 'a node killed at any write, flush, rename or cut of its life has lost nothing that it acknowledged', async () => {
-  let hits = 0
-  for (const call of KILL_CALLS) {
-    hits += await killAtEach(call, async (command) => {
-      const { path: dataDir, remove } = temporaryDirectory()
-      const ledger = new Ledger({ keyedEvery: 0 })
-      try {
-        // A life before, so that the start under test has something to read and to cut off.
-        const before = await startNode({ dataDir, env: ENV, command: built! })
-        await writeSome(before, ledger, 5)
-        await before.end('SIGKILL')
+strace.test(
+  test,
+  'a node killed at any write, flush, rename or cut of its life has lost nothing that it acknowledged',
+  async () => {
+    let hits = 0
+    for (const call of KILL_CALLS) {
+      hits += await killAtEach(call, async (command) => {
+        const { path: dataDir, remove } = temporaryDirectory()
+        const ledger = new Ledger({ keyedEvery: 0 })
+        try {
+          // A life before, so that the start under test has something to read and to cut off.
+          const before = await startNode({ dataDir, env: ENV, command: built! })
+          await writeSome(before, ledger, 5)
+          await before.end('SIGKILL')
 
-        const node = await startNode({ dataDir, env: ENV, command }).catch(() => undefined)
-        if (node !== undefined) await writeSome(node, ledger, 10)
-        const exit = await node?.end('SIGTERM')
-        await checkRestart(dataDir, ledger)
-        return { killed: exit?.signal !== null }
-      } finally {
-        remove()
-      }
-    })
-  }
-  assert.ok(hits >= 15, `void: only ${hits} kills`)
-})
+          const node = await startNode({ dataDir, env: ENV, command }).catch(() => undefined)
+          if (node !== undefined) await writeSome(node, ledger, 10)
+          const exit = await node?.end('SIGTERM')
+          await checkRestart(dataDir, ledger)
+          return { killed: exit?.signal !== null }
+        } finally {
+          remove()
+        }
+      })
+    }
+    assert.ok(hits >= 15, `void: only ${hits} kills`)
+  },
+)
 
 /** Writes one op after the other, until the node dies. */
 async function writeSome(node: NodeProcess, ledger: Ledger, count: number): Promise<void> {
@@ -146,7 +150,12 @@ strace.test(test, 'an import killed at any of its calls, snapshot included, is w
         assert.is(again.code, 0, again.stderr)
         const inspected = await runToEnd(['inspect', env.COUNTER_DATA_DIR, '--names'], {}, built!)
         assert.is(inspected.code, 0, inspected.stderr)
-        const counts = new Map(inspected.stdout.trimEnd().split('\n').map((line) => line.split(' ') as [string, string]))
+        const counts = new Map(
+          inspected.stdout
+            .trimEnd()
+            .split('\n')
+            .map((line) => line.split(' ') as [string, string]),
+        )
         assert.is(counts.size, 301)
         assert.is(counts.get(HOT), '300')
         for (const [index, name] of names.entries()) assert.is(counts.get(name), String(index + 1))

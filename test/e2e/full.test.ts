@@ -147,7 +147,9 @@ mounting.test(test, 'a full disk refuses writes, goes on reading, and takes writ
       assert.is((await node.end('SIGTERM')).code, 0)
       node = await startNode({ dataDir, env, command })
       assert.equal(await ledger.check((names) => readCounts(portOf(node), names)), [])
-      console.log(`${acknowledged} acknowledged, ${refusals.length} refused, ${reads} reads meanwhile, resumed after ${resumedMs.toFixed()} ms`)
+      console.log(
+        `${acknowledged} acknowledged, ${refusals.length} refused, ${reads} reads meanwhile, resumed after ${resumedMs.toFixed()} ms`,
+      )
     } finally {
       await node.end('SIGKILL')
       await writers?.ended()

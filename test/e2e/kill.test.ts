@@ -73,12 +73,17 @@ test(`no acknowledged increment is lost and none counts twice in ${CYCLES} cycle
     assert.equal(await ledger.check((names) => readCounts(port, names)), [])
     assert.equal(await node.end('SIGTERM'), { code: 0, signal: null })
 
-    const counts = { acknowledged: ledger.count('acknowledged'), unknown: ledger.count('unknown'), refused: ledger.count('refused') }
+    const counts = {
+      acknowledged: ledger.count('acknowledged'),
+      unknown: ledger.count('unknown'),
+      refused: ledger.count('refused'),
+    }
     console.log(`${CYCLES} kills, ${hits} under way, ${retried} retried: ${JSON.stringify(counts)}`)
     assert.ok(hits >= CYCLES * 0.9, `void: only ${hits} of ${CYCLES} kills hit a node with requests in flight`)
     assert.ok(counts.acknowledged > CYCLES * 10, `void: only ${counts.acknowledged} acknowledged`)
     assert.ok(counts.unknown > 0 && retried > 0, 'void: no kill left a write unknown')
-    if (CYCLES >= 60) assert.ok(seenSnapshots > 0 && !readdirSync(dataDir).includes('log-0000000000000000'), 'void: no log was removed')
+    if (CYCLES >= 60)
+      assert.ok(seenSnapshots > 0 && !readdirSync(dataDir).includes('log-0000000000000000'), 'void: no log was removed')
   } finally {
     await node?.end('SIGKILL')
     remove()

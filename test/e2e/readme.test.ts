@@ -29,7 +29,8 @@ const networks = needsThat(
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
 
 test('a block is taken with the output that follows it, and left out with a reason', () => {
-  const text = '# a\n```bash\none\n```\n\n```text\nout 1\n```\n```bash\n# not run: no disk\ntwo\n```\n```ts\nx\n```\n```bash\nthree\n```\ntext\n```text\nno\n```\n'
+  const text =
+    '# a\n```bash\none\n```\n\n```text\nout 1\n```\n```bash\n# not run: no disk\ntwo\n```\n```ts\nx\n```\n```bash\nthree\n```\ntext\n```text\nno\n```\n'
   assert.equal(readBlocks(text), [
     { line: 2, commands: 'one', output: 'out 1', reason: undefined },
     { line: 9, commands: '# not run: no disk\ntwo', output: undefined, reason: 'no disk' },
@@ -69,7 +70,9 @@ function cloneCheckout(): { clone: string; remove: () => void } {
   // Beside node_modules, because hard links do not go from one disk to another.
   mkdirSync('dist', { recursive: true })
   const clone = mkdtempSync(join('dist', 'readme-'))
-  const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { encoding: 'utf8' }).split('\0')
+  const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { encoding: 'utf8' }).split(
+    '\0',
+  )
   for (const file of files) {
     if (file === '' || !existsSync(file)) continue
     mkdirSync(dirname(join(clone, file)), { recursive: true })
@@ -101,8 +104,18 @@ async function openNetwork(): Promise<Network> {
 async function runBlock(block: Block, cwd: string, network: Network): Promise<ChildProcess> {
   const [program, args] = network.enter('bash', '-euo', 'pipefail', '-c', block.commands)
   // npm install finds all that it wants, and must not ask anybody about it.
-  const quiet = { npm_config_offline: 'true', npm_config_audit: 'false', npm_config_fund: 'false', npm_config_update_notifier: 'false' }
-  const child = spawn(program, args, { cwd, env: { ...process.env, ...quiet }, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+  const quiet = {
+    npm_config_offline: 'true',
+    npm_config_audit: 'false',
+    npm_config_fund: 'false',
+    npm_config_update_notifier: 'false',
+  }
+  const child = spawn(program, args, {
+    cwd,
+    env: { ...process.env, ...quiet },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
   let output = ''
   for (const pipe of [child.stdout!, child.stderr!]) {
     pipe.setEncoding('utf8').on('data', (text) => {

@@ -42,39 +42,79 @@ const json = (path: string, body: string | Buffer): Buffer => sized(path, ['Cont
 /** Kinds of nonsense: what is sent, piece by piece, before the connection is closed. */
 const KINDS: Record<string, () => Buffer[]> = {
   noise: () => [bytes(1 + below(4096))],
-  'noise behind a request line': () => [Buffer.from(`${pick(['GET', 'POST', 'BREW', ''])} /keywords HTTP/1.1\r\n`), bytes(below(2000))],
+  'noise behind a request line': () => [
+    Buffer.from(`${pick(['GET', 'POST', 'BREW', ''])} /keywords HTTP/1.1\r\n`),
+    bytes(below(2000)),
+  ],
   'headers without end': () => [Buffer.from(`GET /livez HTTP/1.1\r\nX: ${'x'.repeat(16_000 + below(60_000))}`)],
-  'many headers': () => [Buffer.from(`GET /livez HTTP/1.1\r\n${Array.from({ length: 3000 }, (_, at) => `H${at}: ${at}\r\n`).join('')}\r\n`)],
-  'a body that is shorter than it says': () => [post('/keywords', [`Content-Length: ${1000 + below(10_000)}`], `${bad()} ${bad()}`)],
-  'lengths that make no sense': () => [post('/keywords', [`Content-Length: ${pick(['-1', '1e3', '99999999999999999999', '1, 2', ' '])}`], bad())],
+  'many headers': () => [
+    Buffer.from(`GET /livez HTTP/1.1\r\n${Array.from({ length: 3000 }, (_, at) => `H${at}: ${at}\r\n`).join('')}\r\n`),
+  ],
+  'a body that is shorter than it says': () => [
+    post('/keywords', [`Content-Length: ${1000 + below(10_000)}`], `${bad()} ${bad()}`),
+  ],
+  'lengths that make no sense': () => [
+    post('/keywords', [`Content-Length: ${pick(['-1', '1e3', '99999999999999999999', '1, 2', ' '])}`], bad()),
+  ],
   'two lengths': () => [post('/keywords', ['Content-Length: 9', 'Content-Length: 10'], bad())],
-  'a length and chunks': () => [post('/keywords', ['Content-Length: 4', 'Transfer-Encoding: chunked'], `4\r\n${bad().slice(0, 4)}\r\n0\r\n\r\n`)],
+  'a length and chunks': () => [
+    post('/keywords', ['Content-Length: 4', 'Transfer-Encoding: chunked'], `4\r\n${bad().slice(0, 4)}\r\n0\r\n\r\n`),
+  ],
   'chunks that make no sense': () => [
     post('/keywords', ['Transfer-Encoding: chunked'], `${pick(['zz', '-5', 'ffffffffffffffff', ''])}\r\n${bad()}\r\n0\r\n\r\n`),
   ],
-  'chunks without end': () => [post('/v1/texts', ['Content-Type: text/plain', 'Transfer-Encoding: chunked'], `5000\r\n ${bad()} `), bytes(500)],
+  'chunks without end': () => [
+    post('/v1/texts', ['Content-Type: text/plain', 'Transfer-Encoding: chunked'], `5000\r\n ${bad()} `),
+    bytes(500),
+  ],
   'half a request': () => {
-    const whole = json('/v1/increments', JSON.stringify({ items: [{ name: bad(), delta: 1 }, { name: bad(), delta: 2 }] }))
+    const whole = json(
+      '/v1/increments',
+      JSON.stringify({
+        items: [
+          { name: bad(), delta: 1 },
+          { name: bad(), delta: 2 },
+        ],
+      }),
+    )
     return [whole.subarray(0, 20 + below(whole.length - 21))]
   },
   'more than a body may have': () => [post('/keywords', [`Content-Length: ${2 ** 30}`], bad())],
   'an encoding': () => [sized('/keywords', [`Content-Encoding: ${pick(['gzip', 'br', 'x'])}`], bad())],
-  'a type that is not taken': () => [sized('/v1/texts', [`Content-Type: ${pick(['image/png', 'text/plain; charset=utf-16', '/', ''])}`], bad())],
+  'a type that is not taken': () => [
+    sized('/v1/texts', [`Content-Type: ${pick(['image/png', 'text/plain; charset=utf-16', '/', ''])}`], bad()),
+  ],
   'a word that is too long': () => [sized('/keywords', [], `${bad()} ${bad()}-${'y'.repeat(5000)} ${bad()}`)],
-  'JSON that is none': () => [json(pick(['/v1/texts', '/v1/increments']), Buffer.concat([Buffer.from(`{"text":"${bad()}`), bytes(200)]))],
-  'JSON that is deep': () => [json('/v1/increments', `{"items":[{"name":"${bad()}"}],"x":${'['.repeat(50_000)}${']'.repeat(50_000)}}`)],
+  'JSON that is none': () => [
+    json(pick(['/v1/texts', '/v1/increments']), Buffer.concat([Buffer.from(`{"text":"${bad()}`), bytes(200)])),
+  ],
+  'JSON that is deep': () => [
+    json('/v1/increments', `{"items":[{"name":"${bad()}"}],"x":${'['.repeat(50_000)}${']'.repeat(50_000)}}`),
+  ],
   'JSON of another shape': () => [
-    json('/v1/increments', JSON.stringify({ items: [{ name: bad(), delta: 1 }, pick<unknown>([null, 1, [], {}, { name: '' }])] })),
+    json(
+      '/v1/increments',
+      JSON.stringify({ items: [{ name: bad(), delta: 1 }, pick<unknown>([null, 1, [], {}, { name: '' }])] }),
+    ),
   ],
   'deltas that are no numbers': () => {
     const delta = pick(['1.5', '1e400', '"x"', 'null', 'true', '18446744073709551616', '-18446744073709551616', '[]'])
-    return [json(`/v1/counters/${bad()}/increments`, `{"delta":${delta}}`), json('/v1/increments', `{"items":[{"name":"${bad()}","delta":${delta}}]}`)]
+    return [
+      json(`/v1/counters/${bad()}/increments`, `{"delta":${delta}}`),
+      json('/v1/increments', `{"items":[{"name":"${bad()}","delta":${delta}}]}`),
+    ]
   },
   'half a surrogate pair': () => [json('/v1/increments', `{"items":[{"name":"${bad()}"},{"name":"\\ud800"}]}`)],
-  'paths that decode to nothing': () => [json(`/v1/counters/${bad()}${pick(['%', '%zz', '%ff', '%c0%80', '%ed%a0%80'])}/increments`, '{}')],
+  'paths that decode to nothing': () => [
+    json(`/v1/counters/${bad()}${pick(['%', '%zz', '%ff', '%c0%80', '%ed%a0%80'])}/increments`, '{}'),
+  ],
   'keys that are none': () => [sized('/keywords', [`Idempotency-Key: ${pick(['', 'x'.repeat(256), 'a b', '\u00e9'])}`], bad())],
-  'queries that are none': () => [Buffer.from(`GET /keywords?keywords=${pick(['%', '%f', '%ff'])}&x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n`)],
-  'another host': () => [Buffer.from(`POST /keywords HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 9\r\n\r\n${bad().slice(0, 9)}`)],
+  'queries that are none': () => [
+    Buffer.from(`GET /keywords?keywords=${pick(['%', '%f', '%ff'])}&x=1 HTTP/1.1\r\nHost: localhost\r\n\r\n`),
+  ],
+  'another host': () => [
+    Buffer.from(`POST /keywords HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 9\r\n\r\n${bad().slice(0, 9)}`),
+  ],
 }
 
 /** Sends the pieces, listens for a while, and goes. @returns the statuses that came back */
@@ -154,7 +194,9 @@ test(`${SECONDS} s of nonsense leave the node up, answering and exact`, async ()
     const peakMib = peakMemoryMib(node) ?? 0
     assert.ok(peakMib < MEMORY_MIB_MAX, `${peakMib} MiB at the peak`)
     const total = [...sent.values()].reduce((sum, count) => sum + count, 0)
-    console.log(`${total} attacks, ${good} good requests, the slowest ${slowestMs.toFixed()} ms, ${peakMib.toFixed()} MiB at the peak`)
+    console.log(
+      `${total} attacks, ${good} good requests, the slowest ${slowestMs.toFixed()} ms, ${peakMib.toFixed()} MiB at the peak`,
+    )
 
     for (const restarted of [false, true]) {
       if (restarted) {
@@ -163,8 +205,14 @@ test(`${SECONDS} s of nonsense leave the node up, answering and exact`, async ()
       }
       const counts = await readCounts(Number(new URL(node.url).port), ['good', ...refused, ...crafted])
       assert.is(counts.get('good'), good)
-      assert.equal(refused.filter((word) => counts.get(word) !== 0), [])
-      assert.equal(crafted.filter((word) => counts.get(word) !== 1), [])
+      assert.equal(
+        refused.filter((word) => counts.get(word) !== 0),
+        [],
+      )
+      assert.equal(
+        crafted.filter((word) => counts.get(word) !== 1),
+        [],
+      )
     }
     const metrics = await (await fetch(`${node.url}/metrics`)).text()
     assert.match(metrics, new RegExp(`^counter_names ${crafted.length + 1}$`, 'm'), 'nothing else was counted')

@@ -113,7 +113,10 @@ test('draining answers connections that the system has taken and the node has no
   for (const socket of sockets) socket.write('POST /keywords HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\na')
   assert.is(await api.server.drain(10_000), true)
   const statuses = (await Promise.all(answers)).map((answer) => parseRaw(answer).status)
-  assert.equal(statuses, statuses.map(() => 200))
+  assert.equal(
+    statuses,
+    statuses.map(() => 200),
+  )
   assert.is(api.store.writes, 40)
 })
 
