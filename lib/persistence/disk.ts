@@ -1,6 +1,8 @@
 // What persistence needs of a disk, as narrow as it gets, so that the simulator can own it: files written at offsets,
 // an explicit sync for data and for directories, and errors with the operating system's codes.
 
+import { CounterError } from '../base/errors.ts'
+
 export interface Disk {
   /** Opens for reading and writing: 'create' makes a new empty file or empties the old one, 'existing' must be there. */
   open(path: string, mode: 'create' | 'existing' | 'read'): Promise<DiskFile>
@@ -71,3 +73,11 @@ export const errorCode = (error: unknown): string | undefined => (error as { cod
 
 /** Whether the error says that there is no room: the disk is full, or a quota is. */
 export const isDiskFull = (error: unknown): boolean => errorCode(error) === 'ENOSPC' || errorCode(error) === 'EDQUOT'
+
+/** What is said then to whoever asked. */
+export function diskFull(cause: unknown): CounterError {
+  return new CounterError('DISK_FULL', 'the disk of the data directory is full', {
+    cause,
+    fix: 'free some space; writes are accepted again within two seconds, without a restart',
+  })
+}

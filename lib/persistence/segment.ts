@@ -3,7 +3,7 @@
 // metadata to write. A segment is made under a temporary name and gets its own when its first frame is due.
 
 import { CounterError } from '../base/errors.ts'
-import { type Disk, type DiskFile, errorCode, isDiskFull, writeAll } from './disk.ts'
+import { type Disk, type DiskFile, diskFull, errorCode, isDiskFull, writeAll } from './disk.ts'
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './frame.ts'
 
 const SPARE_NAME = 'log-spare'
@@ -161,12 +161,5 @@ function refusal(error: unknown): CounterError | undefined {
   return new CounterError('LOG_BUSY', 'no file can be opened for the log: too many are open', {
     cause: error,
     fix: 'raise the limit of open files (ulimit -n), or lower COUNTER_CONNECTIONS_MAX; writes are tried again within two seconds',
-  })
-}
-
-function diskFull(cause: unknown): CounterError {
-  return new CounterError('DISK_FULL', 'the disk of the data directory is full', {
-    cause,
-    fix: 'free some space; writes are accepted again within two seconds, without a restart',
   })
 }

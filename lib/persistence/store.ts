@@ -9,7 +9,7 @@ import type { NameHash } from '../base/hash.ts'
 import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { type Batch, type Count, DELTA_VERSION, DecodedDelta, Replica, type ReplicaId } from '../storage/index.ts'
-import type { Disk } from './disk.ts'
+import { type Disk, diskFull, isDiskFull } from './disk.ts'
 import { RECORD_DELTA, RECORD_HEADER_BYTES, RECORD_ONCE } from './frame.ts'
 import { newIncarnation, readIdentity, writeIdentity } from './identity.ts'
 import type { Lock, TakeLock } from './lock.ts'
@@ -127,7 +127,7 @@ export class Store {
       return await openLocked(options, lock, (parts) => new Store(parts))
     } catch (error) {
       await lock.release()
-      throw error
+      throw isDiskFull(error) ? diskFull(error) : error
     }
   }
 

@@ -96,14 +96,21 @@ test('a start with a full disk reads, and refuses to write', async () => {
   assert.is(valueOf(store, 'hot'), 2)
 })
 
+test('a new directory on a full disk is refused with DISK_FULL', async () => {
+  const machine = new Machine()
+  machine.disk.capacity = 0
+  assert.is((await rejection(machine.open())).code, 'DISK_FULL')
+  assert.is(machine.disk.openCount, 0)
+})
+
 for (const kind of ['write', 'sync'] as const) {
   test(`after a ${kind} that failed nothing is acknowledged, and everything is refused with LOG_FAILED`, async () => {
     const machine = new Machine()
     const store = await machine.open()
     await machine.settle(machine.write(store, { before: 1 }))
     await machine.rest()
-    let once = true
-    machine.disk.plan = (call) => (call.kind === kind && once ? ((once = false), 'EIO') : undefined)
+    let calls = 0
+    machine.disk.plan = (call) => (call.kind === kind && calls++ === 0 ? 'EIO' : undefined)
     const writes = [machine.write(store, { a: 1 }), machine.write(store, { b: 1 })]
     const read = store.settled()!
     const results = await machine.settle(Promise.allSettled([...writes, read]))
