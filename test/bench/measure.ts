@@ -38,6 +38,7 @@ export function measure(question: Question): Result[] {
   const times: number[][] = contestants.map(() => [])
   for (let round = -question.warmUps; round < question.rounds; round++) {
     for (const [index, contestant] of contestants.entries()) {
+      sink = undefined
       contestant.before?.()
       const before = process.cpuUsage()
       sink = contestant.run()
