@@ -15,6 +15,8 @@ export interface Op {
   /** The Idempotency-Key, for increments that are sent again. */
   readonly key: string | undefined
   state: OpState
+  /** While it is pending again: what it was before it was sent again. */
+  before: OpState
   /** The reply that was acknowledged first. */
   body: string | undefined
   /** Place in the order of the log; 0 while it never came so far. */
@@ -26,7 +28,7 @@ export class Ledger {
   #order = 0
 
   add(key: string | undefined): Op {
-    const op: Op = { name: `op-${this.ops.length}`, key, state: 'pending', body: undefined, order: 0 }
+    const op: Op = { name: `op-${this.ops.length}`, key, state: 'pending', before: 'refused', body: undefined, order: 0 }
     this.ops.push(op)
     return op
   }
@@ -38,7 +40,15 @@ export class Ledger {
 
   /** The process died. */
   lostTouch(): void {
-    for (const op of this.ops) if (op.state === 'pending') op.state = 'unknown'
+    for (const op of this.ops) {
+      if (op.state === 'pending') op.state = op.before === 'acknowledged' ? 'acknowledged' : 'unknown'
+    }
+  }
+
+  /** It is found not to have counted. */
+  lost(op: Op): void {
+    op.state = 'refused'
+    op.body = undefined
   }
 
   /** What is known now, to go back to when a backup is restored. */

@@ -232,7 +232,8 @@ class History {
 
   /** Sends an increment and notes what comes of it. A dead process never answers. */
   async #send(store: Store, op: Op): Promise<void> {
-    const before = op.state
+    const before = op.state === 'pending' ? 'refused' : op.state
+    op.before = before
     op.state = 'pending'
     const filler = this.#chance(20) ? { [`filler-${'x'.repeat(this.#below(3000))}`]: 1 } : {}
     const batch = batchOf({ hot: 1, [op.name]: 1, ...filler })
@@ -408,8 +409,7 @@ class History {
       this.violations.push(...checkTail(this.#ledger, readings))
       for (const op of this.#ledger.ops) {
         if (op.state === 'acknowledged' && readings.get(op.name) === 0) {
-          op.state = 'refused'
-          op.body = undefined
+          this.#ledger.lost(op)
           this.#happened('lost where that may be')
         }
       }
@@ -418,7 +418,9 @@ class History {
     }
     this.violations.push(...checkLedger(this.#ledger, readings), ...checkWhole(this.#ledger, readings))
     for (const op of this.#ledger.ops) {
-      if (op.state === 'unknown') op.state = readings.get(op.name) === 1 ? 'acknowledged' : 'refused'
+      if (op.state !== 'unknown') continue
+      if (readings.get(op.name) === 1) op.state = 'acknowledged'
+      else this.#ledger.lost(op)
     }
     for (const [name, value] of readings) this.violations.push(...this.#shown.shown(name, value))
     await this.#backup(store)

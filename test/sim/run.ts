@@ -74,6 +74,7 @@ async function main(): Promise<void> {
   if (values.all) for (const [what, count] of [...faults].sort()) console.log(`${String(count).padStart(8)}  ${what}`)
   for (const violation of violations.slice(0, 5)) console.log(`VIOLATION ${violation}`)
   if (failed !== undefined) console.log(`seed ${failed}: npm run sim -- --seed ${failed}`)
-  console.log(`${values.runs} histories, ${violations.length} violations, ${((performance.now() - started) / 1000).toFixed(1)} s`)
+  const ran = failed === undefined ? Number(values.runs) : failed - seed + 1
+  console.log(`${ran} histories, ${violations.length} violations, ${((performance.now() - started) / 1000).toFixed(1)} s`)
   process.exitCode = violations.length > 0 ? 1 : 0
 }
