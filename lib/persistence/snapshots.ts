@@ -1,6 +1,6 @@
 // When snapshots are taken, published and removed. Two are kept, with the log from the older on, so that one bad file
-// loses nothing. The order is what makes it safe: blocks, then the log durable past the end, then fsync, rename, fsync
-// of the directory, and only then is anything older removed.
+// loses nothing. The order is what makes it safe: blocks, then the log durable past the end and a frame that vouches for it,
+// then fsync, rename, fsync of the directory, and only then is anything older removed.
 
 import type { Clock } from '../base/clock.ts'
 import { nextTurn } from '../base/clock.ts'
@@ -34,6 +34,8 @@ export class Snapshots {
   readonly #options: SnapshotsOptions
   /** Log position that the last snapshot replays from. */
   #from: number
+  /** How many records the log had taken when the last snapshot was begun. */
+  #records = -1
   #at: number
   #ms = 0
   #bytes = 0
@@ -76,7 +78,7 @@ export class Snapshots {
   #due(): boolean {
     const { clock, log, snapshotIntervalMs, snapshotLogBytes } = this.#options
     const grown = log.end - this.#from
-    if (grown === 0 || log.refusal) return false
+    if (grown === 0 || log.records === this.#records || log.refusal) return false
     // After a failure, such as a full disk, the interval alone decides, so that it is not tried every second.
     if (snapshotLogBytes > 0 && grown >= Math.max(snapshotLogBytes, this.#bytes) && !this.#failed) return true
     return snapshotIntervalMs > 0 && clock.monotonicMs() - this.#takenMs >= snapshotIntervalMs
@@ -95,7 +97,7 @@ export class Snapshots {
     const { clock, directory, disk, logger } = this.#options
     const startedMs = clock.monotonicMs()
     this.#takenMs = startedMs
-    const from = this.#options.log.end
+    const { records, end: from } = this.#options.log
     const name = snapshotName(from)
     try {
       const bytes = await this.#write(`${directory}/${name}.tmp`, from)
@@ -103,6 +105,7 @@ export class Snapshots {
       this.#damaged = this.#damaged.filter((other) => other !== name)
       await disk.syncDirectory(directory)
       this.#from = from
+      this.#records = records
       this.#at = clock.now()
       this.#bytes = bytes
       this.#ms = clock.monotonicMs() - startedMs
@@ -130,7 +133,7 @@ export class Snapshots {
         size += piece.length
         await nextTurn(clock)
       }
-      await log.makeDurable()
+      await log.vouch()
       await file.sync()
       return size
     } finally {

@@ -3,7 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { StoreOptions } from '../../lib/persistence/index.ts'
-import { DIRECTORY, Machine, rejection, valueOf } from './harness.ts'
+import { DIRECTORY, Machine, once, rejection, valueOf } from './harness.ts'
 
 const test = suite('persistence/snapshots')
 const SMALL: Partial<StoreOptions> = { segmentBytes: 4096 }
@@ -86,11 +86,44 @@ test('a new snapshot in the place of a damaged one is kept', async () => {
   await machine.kill()
   const newest = machine.files('snapshot')[1]!
   machine.disk.flip(newest, 700)
+  // Without the frame that vouches for it the log ends where it did.
+  const log = machine.files('log').at(-1)!
+  const end = machine.disk.bytesOf(log).findLastIndex((byte) => byte !== 0)
+  machine.disk.flip(log, end * 8)
   store = await machine.open(SMALL)
   await machine.settle(store.snapshot())
   await machine.kill()
   assert.ok(machine.files('snapshot').includes(newest))
   assert.is((await machine.open(SMALL)).recovered.snapshot, newest.slice(DIRECTORY.length + 1))
+})
+
+test('a snapshot vouches for all of the log that it holds, so that a retry never counts beside what it has', async () => {
+  for (const fsync of ['always', 'never'] as const) {
+    const machine = new Machine()
+    const store = await machine.open({ ...SMALL, fsync })
+    await writeSome(machine, store, 1)
+    const { logEnd } = store.status()
+    const snapshot = store.snapshot()
+    await machine.step()
+    // Its cell is in the snapshot, its reply is not: that was written before.
+    const write = machine.write(store, { late: 1 }, once('k'))
+    await machine.settle(Promise.all([snapshot, write]))
+    await machine.kill()
+    const log = machine.files('log').at(-1)!
+    machine.disk.flip(log, (32 + logEnd - Number(log.slice(-16)) + 30) * 8)
+    assert.is((await rejection(machine.open({ ...SMALL, fsync }))).code, 'LOG_CORRUPT', fsync)
+  }
+})
+
+test('a node that is left alone takes no more snapshots', async () => {
+  const machine = new Machine()
+  const store = await machine.open({ ...SMALL, snapshotIntervalMs: 60_000 })
+  await writeSome(machine, store, 1)
+  await machine.pass(61_000)
+  const { snapshotAt, logEnd } = store.status()
+  assert.ok(snapshotAt > 0)
+  await machine.pass(600_000)
+  assert.equal([store.status().snapshotAt, store.status().logEnd], [snapshotAt, logEnd])
 })
 
 test('when both snapshots are damaged the start refuses, because the log before is gone', async () => {

@@ -160,7 +160,7 @@ export const MUTANTS: readonly Mutant[] = [
     to: '',
     test: 'test/persistence/snapshot.test.ts',
   },
-  { name: 'a snapshot is published before the log is on disk', file: SNAPSHOTS, from: '      await log.makeDurable()\n', to: '' },
+  { name: 'a snapshot is published before the log is on disk', file: SNAPSHOTS, from: '      await log.vouch()\n', to: '' },
   { name: 'a snapshot is published before it is on disk', file: SNAPSHOTS, from: '      await file.sync()\n', to: '' },
   {
     name: 'the log is removed up to the newest snapshot',
