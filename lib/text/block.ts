@@ -1,54 +1,63 @@
-// The words of one slice of a text, between the tokenizer that finds them and the table that counts them.
-// A slice at a time keeps both loops short, their data in the first-level cache, and lets the table fetch the
-// slots of many words at once. Everything is sized for the longest slice, so neither loop checks for room.
+// The words of one slice of a text, between a tokenizer that finds them and the kernel that counts them.
+// A slice at a time keeps their data in the first-level cache. Everything is sized for the longest slice, so that no
+// tokenizer checks for room. The bytes lie in the kernel's memory.
+
+import { type Kernel, WORDS_MAX } from './kernel.ts'
 
 /** Bytes of a text that are tokenized in one go. */
 export const SLICE_BYTES = 2048
 /** A run of Chinese, Japanese or the like that is segmented in one go, in UTF-16 units: the segmenter slows down on more. */
-export const RUN_UNITS = 512
-/** Arrays of name bytes have so many bytes to spare, so that comparisons may read four at a time. */
-export const SPARE_BYTES = 8
+export const RUN_UNITS = WORDS_MAX - SLICE_BYTES
 
-/** Words as they are found: lower-cased bytes in a row, where each ends, its hash. After the last, a word not yet complete. */
+/** Bytes of the kernel's memory that a block takes. */
+export function blockBytes(nameBytesMax: number): number {
+  // A byte of text yields at most three, when it is not UTF-8; up to three bytes and a run may be left from before.
+  return nameBytesMax + 3 * (SLICE_BYTES + 3 + RUN_UNITS)
+}
+
+/** Words as they are found: lower-cased bytes in a row, and where each starts and ends. After the last, a word not yet complete. */
 export class Block {
   /** Complete words. */
   words = 0
-  /** Bytes used, those of the incomplete word included. */
-  byteCount = 0
-  // Declared, not defined: a field that is first undefined makes the compiler check its class at each use.
-  declare readonly bytes: Uint8Array
-  declare readonly view: DataView
-  declare readonly ends: Uint32Array
-  declare readonly hashes: Int32Array
+  /** Where the incomplete word starts, and where it ends so far. */
+  wordStart = 0
+  end = 0
+  private readonly kernel: Kernel
+  /** Where the block lies in the kernel's area. */
+  private readonly offset: number
 
-  constructor(byteCapacity: number, wordCapacity: number) {
-    this.bytes = new Uint8Array(byteCapacity + SPARE_BYTES)
-    this.view = new DataView(this.bytes.buffer)
-    this.ends = new Uint32Array(wordCapacity)
-    this.hashes = new Int32Array(wordCapacity)
+  constructor(kernel: Kernel, offset: number) {
+    this.kernel = kernel
+    this.offset = offset
+    this.clear()
   }
 
-  /** A block with room for the words of any slice, behind an incomplete word from the slices before. */
-  static ofSlice(nameBytesMax: number): Block {
-    // A byte of text yields at most three, when it is not UTF-8; up to three bytes and a run may be left from before.
-    return new Block(nameBytesMax + 3 * (SLICE_BYTES + 3 + RUN_UNITS), SLICE_BYTES + RUN_UNITS)
+  /** Positions are those of the kernel's whole memory, whose view changes whenever it grows. */
+  get bytes(): Uint8Array {
+    return this.kernel.bytes
   }
 
-  /** Where the incomplete word starts. */
-  get wordsEnd(): number {
-    return this.words === 0 ? 0 : this.ends[this.words - 1]!
+  /** Completes the open word. */
+  endWord(): void {
+    const { edges } = this.kernel
+    edges[this.words * 2] = this.wordStart
+    edges[this.words * 2 + 1] = this.end
+    this.words++
+    this.wordStart = this.end
   }
 
-  /** Drops the complete words and moves the incomplete one to the front. */
-  shift(): void {
-    const end = this.wordsEnd
-    if (this.byteCount > end) this.bytes.copyWithin(0, end, this.byteCount)
-    this.byteCount -= end
-    this.words = 0
+  /** Counts the complete words once each, drops them and moves the incomplete one to the front. */
+  take(): void {
+    if (this.words === 0) return
+    this.kernel.take(this.words, 1)
+    const { wordStart, end } = this
+    this.clear()
+    this.bytes.copyWithin(this.wordStart, wordStart, end)
+    this.end += end - wordStart
   }
 
   clear(): void {
     this.words = 0
-    this.byteCount = 0
+    this.wordStart = this.end = this.kernel.area + this.offset
   }
 }

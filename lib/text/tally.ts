@@ -1,15 +1,20 @@
 // Counts the names of a write: the words of a text, which comes in pieces, or single named increments.
-// The bytes go through in one pass, a slice at a time: a tokenizer fills a block with words, the table of distinct names
-// takes the block. Nothing is allocated per word. A tally is scratch that is used again for the next write.
+// The bytes are copied into the kernel's memory, a slice at a time. ASCII is tokenized, hashed and counted there in one
+// call; words that are not go through a tokenizer here first. Nothing is allocated per word. A tally is scratch that is
+// used again for the next write.
 
 import { CounterError } from '../base/errors.ts'
 import type { NameHash } from '../base/hash.ts'
-import { finishHash } from '../base/hash.ts'
-import { Block, SLICE_BYTES } from './block.ts'
-import { countOverflow, DistinctNames } from './distinct.ts'
+import { Block, blockBytes, SLICE_BYTES } from './block.ts'
+import { AMOUNT_WORDS, Kernel } from './kernel.ts'
 import { nameBytes } from './lower.ts'
-import { nameTooLong, SpaceTokenizer, type Tokenizer } from './spaces.ts'
+import { nameTooLong, SpaceTokenizer } from './spaces.ts'
 import { WordTokenizer } from './words.ts'
+
+/** Bytes of a text that are given to the kernel in one call. */
+const INPUT_BYTES = 16_384
+/** The kernel reads and writes some bytes behind what it is given. */
+const SPARE_BYTES = 64
 
 export interface TallyOptions {
   /** The hash of the table that will take the batch. */
@@ -22,59 +27,73 @@ export interface TallyOptions {
 
 /** Distinct names and their increments, in the order of arrival. It has the shape of a batch that the store takes. */
 export class Tally {
-  private readonly hash: NameHash
   private readonly nameBytesMax: number
+  private readonly kernel: Kernel
   private readonly block: Block
-  /** A block of one word, for add(). */
-  private readonly single: Block
-  private readonly tokenizer: Tokenizer
-  private readonly distinct = new DistinctNames()
-  private tokenCount = 0
+  /** For the parts of a text that are not ASCII. */
+  private readonly spaces: SpaceTokenizer
+  /** For all of it, with `tokenizer: 'word'`. */
+  private readonly boundaries: WordTokenizer | undefined
+  private subtracted = false
+  /** Names that were added, which the kernel counts as words. */
+  private added = 0
+
+  // The kernel's area: a name to add; the input, which starts with the open word from the slices before; the block.
+  private readonly inputOffset: number
+  /** Bytes of the open word at the start of the input. */
+  private openBytes = 0
+  /** Offset in the text of the first byte of the input. */
+  private inputStart = 0
+  /** Whether `spaces` has the open word, and how many bytes it takes at least before the kernel goes on. */
+  private foreign = false
+  private foreignBytes = 0
 
   constructor(options: TallyOptions) {
-    this.hash = options.hash
-    this.nameBytesMax = options.nameBytesMax
-    this.block = Block.ofSlice(options.nameBytesMax)
-    this.single = new Block(options.nameBytesMax, 1)
-    const Tokenizer = options.tokenizer === 'word' ? WordTokenizer : SpaceTokenizer
-    this.tokenizer = new Tokenizer(this.block, options.hash, options.nameBytesMax)
+    const { nameBytesMax } = options
+    this.nameBytesMax = nameBytesMax
+    this.inputOffset = nameBytesMax + SPARE_BYTES
+    const blockOffset = this.inputOffset + nameBytesMax + INPUT_BYTES + SPARE_BYTES
+    this.kernel = new Kernel(options.hash, nameBytesMax, blockOffset + blockBytes(nameBytesMax))
+    this.block = new Block(this.kernel, blockOffset)
+    this.spaces = new SpaceTokenizer(this.block, nameBytesMax)
+    if (options.tokenizer === 'word') this.boundaries = new WordTokenizer(this.block, nameBytesMax)
   }
 
   /** Words counted since reset(). */
   get tokens(): number {
-    return this.tokenCount
+    return this.kernel.tokens - this.added
   }
 
   get count(): number {
-    return this.distinct.count
+    return this.kernel.count
   }
 
   get names(): Uint8Array {
-    return this.distinct.names
+    return this.kernel.views.names
   }
 
   get ends(): Uint32Array {
-    return this.distinct.ends
+    return this.kernel.views.ends
   }
 
   get hashes(): Uint32Array {
-    return this.distinct.hashes
+    return this.kernel.views.hashes
   }
 
   get amounts(): Uint32Array {
-    return this.distinct.amounts
+    return this.kernel.views.amounts
   }
 
   get subtracts(): boolean {
-    return this.distinct.subtracts
+    return this.subtracted
   }
 
   /** Empties it, also after an error. Costs as much as what it held; memory beyond a few MB is given back. */
   reset(): void {
-    this.tokenizer.reset()
-    this.block.clear()
-    this.distinct.reset()
-    this.tokenCount = 0
+    this.kernel.reset()
+    this.forget()
+    this.subtracted = false
+    this.added = 0
   }
 
   /**
@@ -82,19 +101,36 @@ export class Tally {
    * @throws CounterError NAME_TOO_LONG, COUNT_OVERFLOW; the tally then needs a reset()
    */
   feed(piece: Uint8Array): void {
-    // The loops are compiled for one class of arrays; a Buffer is a class of its own.
-    const bytes = piece.constructor === Uint8Array ? piece : new Uint8Array(piece.buffer, piece.byteOffset, piece.length)
-    for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
-      this.tokenizer.scan(bytes, at, Math.min(at + SLICE_BYTES, bytes.length))
-      this.take()
+    if (this.boundaries !== undefined) {
+      for (let at = 0; at < piece.length; at += SLICE_BYTES) {
+        this.boundaries.scan(piece, at, Math.min(at + SLICE_BYTES, piece.length))
+        this.takeBlock()
+      }
+      return
+    }
+    for (let at = 0; at < piece.length; at += INPUT_BYTES) {
+      const { bytes, area } = this.kernel
+      const input = area + this.inputOffset
+      const part = piece.length <= INPUT_BYTES ? piece : piece.subarray(at, at + INPUT_BYTES)
+      bytes.set(part, input + this.openBytes)
+      this.scan(input, input + this.openBytes + part.length)
     }
   }
 
   /** The text is complete: counts the last word. Another text may follow. */
   end(): void {
-    this.tokenizer.end()
-    this.take()
-    this.tokenizer.reset()
+    const { kernel } = this
+    if (this.openBytes > 0) {
+      kernel.edges[0] = kernel.area + this.inputOffset
+      kernel.edges[1] = kernel.area + this.inputOffset + this.openBytes
+      kernel.take(1, 1)
+    } else if (this.boundaries !== undefined) {
+      this.boundaries.end()
+    } else if (this.foreign) {
+      this.spaces.end()
+    }
+    this.takeBlock()
+    this.forget()
   }
 
   /**
@@ -118,43 +154,110 @@ export class Tally {
       low = Number(size & 0xffff_ffffn)
       high = Number(size >> 32n)
     }
-    this.write(name)
-    this.distinct.add(this.distinct.take(this.single, 0), minus, low, high)
+    const length = this.write(name)
+    const { edges, area } = this.kernel
+    edges[0] = area
+    edges[1] = area + length
+    const number = this.kernel.take(1, 0)
+    this.added++
+    const { amounts } = this
+    const at = number * AMOUNT_WORDS + (minus ? 2 : 0)
+    const lowSum = amounts[at]! + low
+    const highSum = amounts[at + 1]! + high + (lowSum > 0xffff_ffff ? 1 : 0)
+    if (highSum > 0xffff_ffff) throw countOverflow()
+    amounts[at] = lowSum
+    amounts[at + 1] = highSum
+    if (minus && (low > 0 || high > 0)) this.subtracted = true
   }
 
-  private take(): void {
-    const { block } = this
-    if (block.words > 0) this.distinct.take(block, 1)
-    this.tokenCount += block.words
-    block.shift()
+  /** Takes a part of the kernel's memory, which starts with the open word unless `spaces` has that. */
+  private scan(input: number, to: number): void {
+    const { kernel, spaces } = this
+    let at = input
+    let open = to
+    let unscanned = at
+    while (at < to) {
+      if (!this.foreign) {
+        open = kernel.scan(at, to)
+        if (kernel.tooLong !== 0) throw this.tooLong(kernel.tooLong - input)
+        if (kernel.limit === to) break
+        // A text that is hardly ever ASCII stays with the tokenizer for longer each time.
+        this.foreignBytes = open - at < 256 ? Math.min(this.foreignBytes * 2 + 1, SLICE_BYTES) : 0
+        this.foreign = true
+        at = open
+        unscanned = kernel.limit
+        spaces.start(this.inputStart + at - input)
+      }
+      const end = this.foreignEnd(kernel.bytes, unscanned, to)
+      for (; at < end; at += SLICE_BYTES) {
+        spaces.scan(kernel.bytes, at, Math.min(at + SLICE_BYTES, end))
+        this.takeBlock()
+      }
+      at = open = unscanned = end
+    }
+    this.openBytes = to - open
+    if (this.openBytes > this.nameBytesMax) throw this.tooLong(open - input)
+    if (this.openBytes > 0 && open > input) kernel.bytes.copyWithin(input, open, to)
+    this.inputStart += open - input
+    if (kernel.overflow) throw countOverflow()
   }
 
-  /** Makes a name the one word of the single block. */
-  private write(name: string): void {
-    const { single, nameBytesMax } = this
-    const { bytes } = single
-    const { start, multiplier } = this.hash
+  /** Where the kernel can go on: behind ASCII white space, which no sequence contains. Else the end, and the word stays open. */
+  private foreignEnd(bytes: Uint8Array, from: number, to: number): number {
+    for (let at = from + this.foreignBytes; at < to; at++) {
+      const byte = bytes[at]!
+      if (byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)) {
+        this.foreign = false
+        return at + 1
+      }
+    }
+    return to
+  }
+
+  private takeBlock(): void {
+    this.block.take()
+    if (this.kernel.overflow) throw countOverflow()
+  }
+
+  /** Forgets the text, but not what it counted. */
+  private forget(): void {
+    this.block.clear()
+    this.boundaries?.reset()
+    this.openBytes = 0
+    this.inputStart = 0
+    this.foreign = false
+    this.foreignBytes = 0
+  }
+
+  /** Writes a name to the start of the kernel's area, and returns how many bytes it has. */
+  private write(name: string): number {
+    const { nameBytesMax } = this
+    const { bytes, area } = this.kernel
     if (name.length === 0) {
       throw new CounterError('NAME_INVALID', 'a name is empty', { fix: `Send a name of 1 to ${nameBytesMax} bytes.` })
     }
     if (name.length > nameBytesMax) throw nameTooLong('a name', nameBytesMax)
-    let state = start
-    let length = 0
-    for (; length < name.length; length++) {
-      const unit = name.charCodeAt(length)
-      if (unit >= 0x80) break
-      bytes[length] = unit
-      state = Math.imul(state ^ unit, multiplier)
+    for (let at = 0; at < name.length; at++) {
+      const unit = name.charCodeAt(at)
+      if (unit >= 0x80) {
+        const encoded = nameBytes(name)
+        if (encoded.length > nameBytesMax) throw nameTooLong('a name', nameBytesMax)
+        bytes.set(encoded, area)
+        return encoded.length
+      }
+      bytes[area + at] = unit
     }
-    if (length < name.length) {
-      const encoded = nameBytes(name)
-      if (encoded.length > nameBytesMax) throw nameTooLong('a name', nameBytesMax)
-      bytes.set(encoded)
-      for (; length < encoded.length; length++) state = Math.imul(state ^ bytes[length]!, multiplier)
-    }
-    single.words = 1
-    single.byteCount = length
-    single.ends[0] = length
-    single.hashes[0] = finishHash(state)
+    return name.length
   }
+
+  private tooLong(offset: number): CounterError {
+    return nameTooLong(`the word at byte ${this.inputStart + offset} of the text`, this.nameBytesMax)
+  }
+}
+
+/** What is thrown when a plus or a minus would pass 2^64 - 1. */
+function countOverflow(): CounterError {
+  return new CounterError('COUNT_OVERFLOW', 'the counts of one name add up to more than 2^64 - 1', {
+    fix: 'Send smaller increments.',
+  })
 }

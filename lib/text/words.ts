@@ -4,7 +4,6 @@
 // at RUN_UNITS, since it slows down on longer ones. Nothing depends on where the pieces of the text were cut.
 // Each code point's class is asked of the regular expressions once. This is not the fast path; that is in spaces.ts.
 
-import { hashName, type NameHash } from '../base/hash.ts'
 import { type Block, RUN_UNITS } from './block.ts'
 import { lowerWord } from './lower.ts'
 import { nameTooLong, type Tokenizer } from './spaces.ts'
@@ -26,7 +25,6 @@ const encoder = new TextEncoder()
 
 export class WordTokenizer implements Tokenizer {
   private readonly block: Block
-  private readonly hash: NameHash
   private readonly nameBytesMax: number
   private decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   /** The open word as it stands in the text, and connectors behind it that count only if the word goes on. */
@@ -38,9 +36,8 @@ export class WordTokenizer implements Tokenizer {
   private offset = 0
   private startOffset = 0
 
-  constructor(block: Block, hash: NameHash, nameBytesMax: number) {
+  constructor(block: Block, nameBytesMax: number) {
     this.block = block
-    this.hash = hash
     this.nameBytesMax = nameBytesMax
   }
 
@@ -107,12 +104,10 @@ export class WordTokenizer implements Tokenizer {
 
   private put(word: string): void {
     const { block } = this
-    const from = block.wordsEnd
-    const { read, written } = encoder.encodeInto(word, block.bytes.subarray(from))
-    if (read < word.length || written > this.nameBytesMax) throw this.tooLong()
-    block.byteCount = from + written
-    block.ends[block.words] = block.byteCount
-    block.hashes[block.words++] = hashName(this.hash, block.bytes, from, block.byteCount)
+    const { read, written } = encoder.encodeInto(word, block.bytes.subarray(block.end, block.end + this.nameBytesMax))
+    if (read < word.length) throw this.tooLong()
+    block.end += written
+    block.endWord()
   }
 
   private tooLong(): Error {
