@@ -152,7 +152,8 @@ export class Store {
       await nextTurn(clock)
     }
     this.#replica.checkNamesMax(missing)
-    for (let from = 0; from < batch.count; from += SLICE_NAMES) {
+    // A few can be added by the increment itself.
+    for (let from = 0; missing > SLICE_NAMES && from < batch.count; from += SLICE_NAMES) {
       this.#replica.addNames(batch, from, Math.min(from + SLICE_NAMES, batch.count))
       await nextTurn(clock)
     }

@@ -42,6 +42,8 @@ const TEXT_TYPE = 'text/plain; charset=utf-8'
 const COUNTER_TYPES = ['application/json', 'text/plain'] as const
 const COUNTERS_PATH = '/v1/counters/'
 const INCREMENTS = '/increments'
+/** Of a text, as much is gathered before it is counted; some two milliseconds of work at most. */
+const GATHERED_BYTES = 256 * 1024
 const EMPTY: StoredReply = { status: 200, contentType: '', body: '' }
 
 export function createCounting(options: CountingOptions): Record<CountingId, Handler> {
@@ -116,28 +118,30 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
     },
   }
 
-  /** Counts a text while it arrives. A body of one piece takes its scratch only when it is complete. */
+  /**
+   * Counts a text while it arrives, as much at once as GATHERED_BYTES: the scratch is then used for one request after the
+   * other and stays in the cache, and most bodies take it only when they are complete.
+   */
   async function countBody(exchange: Exchange, reply: (tally: Tally) => StoredReply): Promise<Reply> {
     const fingerprint = fingerprintOf(exchange.incoming)
-    let first: Buffer | undefined
+    const gathered: Buffer[] = []
+    let gatheredBytes = 0
     let tally: Tally | undefined
+    const feed = (): Tally => {
+      tally ??= writer.lease()
+      for (const piece of gathered) tally.feed(piece)
+      gathered.length = 0
+      gatheredBytes = 0
+      return tally
+    }
     try {
       await readBody(exchange.incoming, bodyBytesMax, (piece) => {
         fingerprint?.update(piece)
-        if (first === undefined) {
-          first = piece
-          return
-        }
-        if (tally === undefined) {
-          tally = writer.lease()
-          tally.feed(first)
-        }
-        tally.feed(piece)
+        gathered.push(piece)
+        gatheredBytes += piece.length
+        if (gatheredBytes >= GATHERED_BYTES) feed()
       })
-      if (tally === undefined) {
-        tally = writer.lease()
-        if (first !== undefined) tally.feed(first)
-      }
+      tally = feed()
       tally.end()
     } catch (error) {
       if (tally !== undefined) writer.release(tally)

@@ -23,6 +23,8 @@ export const NAME_BYTES_LIMIT = 65_535
 /** Bytes the length of a name takes as a varint. */
 export const LENGTH_BYTES_MAX = 3
 
+/** An index with more segments than this, of 32 KiB each, is larger than the second-level cache. */
+const SEGMENTS_CACHED = 64
 const PAGE_SHIFT = 20
 const PAGE_BYTES = 1 << PAGE_SHIFT
 const PAGE_MASK = PAGE_BYTES - 1
@@ -89,9 +91,9 @@ export class Table {
     const headers = this.#headers
     const pages = this.#views
     const names = viewOf(bytes)
-    // Slots. No branch depends on what is read, so that the reads do not wait for each other.
+    // Slots, of an index that does not fit into the cache. No branch depends on what is read, so that the reads do not wait for each other.
     let touched = 0
-    for (let index = 0; index < count; index++) {
+    for (let index = segments.length > SEGMENTS_CACHED ? 0 : count; index < count; index++) {
       const hash = hashes[index]!
       const slots = segments[hash >>> shift]!
       touched ^= slots[(hash << 1) & (slots.length - 2)]!
