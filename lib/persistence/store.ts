@@ -2,7 +2,7 @@
 // loop; whoever wrote, and whoever read what was written, waits until the log has it. Here alone lives that barrier.
 // Walk of a write: admit (room, names), increment (table, log), then the caller waits; see docs/ARCHITECTURE.md.
 
-import { ByteReader } from '../base/bytes.ts'
+import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { type Clock, nextTurn } from '../base/clock.ts'
 import type { CounterError } from '../base/errors.ts'
 import type { NameHash } from '../base/hash.ts'
@@ -87,8 +87,10 @@ const SLICE_NAMES = 8192
 const DELTA_HEAD_BYTES = 128
 /** Bytes of a name's length and of its cell, at most. */
 const CELL_BYTES_MAX = 3 + 10 + 10
-/** Room kept for a reply record. A reply that is longer, as one with a long name in it, may start a segment early. */
+/** Room kept for a reply record, without the name that the reply to a single increment shows. */
 const REPLY_BYTES_MAX = 4096 + 512
+/** Bytes that JSON makes of one byte of a name at most: \u0001. */
+const ESCAPED_BYTES_MAX = 6
 
 export class Store {
   readonly #options: StoreOptions
@@ -137,7 +139,8 @@ export class Store {
    */
   admit(batch: Batch): Promise<void> | undefined {
     const nameBytes = batch.count === 0 ? 0 : batch.ends[batch.count - 1]!
-    const bytes = nameBytes + batch.count * CELL_BYTES_MAX + RECORD_HEADER_BYTES + DELTA_HEAD_BYTES + REPLY_BYTES_MAX
+    const inReply = batch.count === 1 ? nameBytes * ESCAPED_BYTES_MAX : 0
+    const bytes = nameBytes + batch.count * CELL_BYTES_MAX + RECORD_HEADER_BYTES + DELTA_HEAD_BYTES + REPLY_BYTES_MAX + inReply
     if (!this.#log.hasRoom(bytes)) return this.#log.makeRoom(bytes)
     if (batch.count > SLICE_NAMES && !this.#spread.has(batch)) return this.#spreadNames(batch)
     return undefined
@@ -185,18 +188,20 @@ export class Store {
 
   /** The reply lies before the delta in the record but is made after it, so the delta is made aside first. */
   #incrementOnce(batch: Batch, reply: () => StoredReply, once: Once) {
-    let answer!: StoredReply
-    let landed!: () => void
-    this.#log.append(RECORD_ONCE, (writer) => {
-      const start = writer.length
-      this.#replica.increment(batch, writer)
-      const delta = writer.bytes.slice(start, writer.length)
-      writer.length = start
+    const aside = new ByteWriter()
+    this.#replica.increment(batch, aside)
+    let answer: StoredReply
+    try {
       answer = reply()
-      const kept = this.#replies.add(once, answer)
-      landed = kept.landed
-      kept.write(writer)
-      writer.raw(delta)
+    } catch (error) {
+      // A fault of ours; the counts have moved all the same, and the log must know.
+      this.#log.append(RECORD_DELTA, (writer) => writer.raw(aside.written()))
+      throw error
+    }
+    const { landed, write } = this.#replies.add(once, answer)
+    this.#log.append(RECORD_ONCE, (writer) => {
+      write(writer)
+      writer.raw(aside.written())
     })
     return { answer, landed }
   }
@@ -227,14 +232,13 @@ export class Store {
 
   /** Keeps a reply record that another node has given; `record` is as a snapshot holds it. */
   async mergeReply(record: Uint8Array): Promise<void> {
-    const read = (): ByteReader => new ByteReader(record, 0, record.length, 'DELTA_INVALID', 'reply record')
     await this.#roomFor(record.length + 1)
-    this.#replies.restore(read())
     this.#log.append(RECORD_ONCE, (writer) => {
       writer.raw(record)
       writer.uint8(DELTA_VERSION)
     })
     await this.#log.settled()
+    this.#replies.restore(new ByteReader(record, 0, record.length, 'DELTA_INVALID', 'reply record'))
   }
 
   async #roomFor(bytes: number): Promise<void> {
@@ -243,12 +247,13 @@ export class Store {
 
   async #renew(): Promise<void> {
     const { clock, directory, disk, logger, nodeId, random } = this.#options
-    this.#replica.become({ node: nodeId, incarnation: newIncarnation(clock, random) })
+    const self = { node: nodeId, incarnation: newIncarnation(clock, random) }
+    await writeIdentity(disk, directory, self)
+    this.#replica.become(self)
     logger.warn(
       { directory },
       'goes on under a new incarnation, because the last one was written elsewhere too; all counts are kept',
     )
-    await writeIdentity(disk, directory, this.#replica.self)
   }
 
   /** The value of a name, 0 when it was never counted. It may leave the process only after settled(). */

@@ -30,7 +30,8 @@ const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
 
 test('a block is taken with the output that follows it, and left out with a reason', () => {
   const text =
-    '# a\n```bash\none\n```\n\n```text\nout 1\n```\n```bash\n# not run: no disk\ntwo\n```\n```ts\nx\n```\n```bash\nthree\n```\ntext\n```text\nno\n```\n'
+    '# a\n```bash\none\n```\n\n```text\nout 1\n```\n```bash\n# not run: no disk\ntwo\n```\n' +
+    '```ts\nx\n```\n```bash\nthree\n```\ntext\n```text\nno\n```\n'
   assert.equal(readBlocks(text), [
     { line: 2, commands: 'one', output: 'out 1', reason: undefined },
     { line: 9, commands: '# not run: no disk\ntwo', output: undefined, reason: 'no disk' },

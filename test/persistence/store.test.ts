@@ -118,6 +118,21 @@ test('a batch of more names than fit in one slice is one record', async () => {
   assert.is(valueOf(store, 'name-19999'), 20_000)
 })
 
+test('counts that moved before a reply could not be made are logged, with and without a key', async () => {
+  for (const key of [undefined, once('k')]) {
+    const machine = new Machine()
+    let store = await machine.open()
+    const batch = batchOf({ a: 1 })
+    assert.is(store.admit(batch), undefined)
+    const failed = store.increment(batch, () => assert.unreachable('no reply') as never, key)
+    assert.match((await rejection(machine.settle(failed))).message, 'no reply')
+    await machine.settle(machine.write(store, { b: 1 }))
+    await machine.powerCut(0)
+    store = await machine.open()
+    assert.equal([valueOf(store, 'a'), valueOf(store, 'b')], [1, 1])
+  }
+})
+
 test('a reply much longer than what was written is kept, or refused whole', async () => {
   const machine = new Machine()
   let store = await machine.open({ segmentBytes: 4096 })

@@ -203,15 +203,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no reply is kept with the change',
     file: STORE,
-    from: '    this.#log.append(RECORD_ONCE, (writer) => {\n      const start',
-    to: [
-      '    this.#log.append(RECORD_DELTA, (writer) => {',
-      '      this.#replica.increment(batch, writer)',
-      '      answer = reply()',
-      '      landed = this.#replies.add(once, answer).landed',
-      '      if (writer.length > 0) return',
-      '      const start',
-    ].join('\n'),
+    from: '    this.#log.append(RECORD_ONCE, (writer) => {\n      write(writer)\n',
+    to: '    this.#log.append(RECORD_DELTA, (writer) => {\n      if (writer.length < 0) write(writer)\n',
   },
   {
     name: 'a key is free while its request is under way',
