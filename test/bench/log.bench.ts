@@ -4,16 +4,14 @@
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '../../lib/base/clock.ts'
 import { createNameHash } from '../../lib/base/hash.ts'
-import { seededRandom, systemRandom } from '../../lib/base/random.ts'
-import { type FsyncMode, nodeDisk, Store, takeLock } from '../../lib/persistence/index.ts'
+import { seededRandom } from '../../lib/base/random.ts'
+import type { FsyncMode } from '../../lib/persistence/index.ts'
 import { Tally } from '../../lib/text/index.ts'
+import { openStore, reply } from './open-store.ts'
 
 const WRITES = 20_000
 const hash = createNameHash(seededRandom(1))
-const quiet = { debug() {}, info() {}, warn: console.warn, error: console.error }
-const reply = () => ({ status: 200, contentType: '', body: '' })
 
 console.log(`\n${WRITES} writes of one name each, every one waited for`)
 await baseline()
@@ -28,25 +26,7 @@ for (const [underWay, fsync] of [
 
 async function throughStore(underWay: number, fsync: FsyncMode): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'counter-bench-'))
-  const store = await Store.open({
-    directory,
-    nodeId: 0,
-    hash,
-    clock: systemClock,
-    random: systemRandom,
-    disk: nodeDisk,
-    lock: takeLock,
-    logger: quiet,
-    namesMax: 0,
-    fsync,
-    fsyncIntervalMs: 50,
-    segmentBytes: 64 << 20,
-    queueBytesMax: 64 << 20,
-    snapshotIntervalMs: 0,
-    snapshotLogBytes: 0,
-    replyTtlMs: 1000,
-    repliesMax: 1000,
-  })
+  const store = await openStore(directory, hash, fsync)
   const tally = new Tally({ hash, nameBytesMax: 100 })
   let left = WRITES
   const writer = async (): Promise<void> => {

@@ -8,11 +8,11 @@ import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { systemClock } from '../../lib/base/clock.ts'
 import { createNameHash } from '../../lib/base/hash.ts'
 import { systemRandom } from '../../lib/base/random.ts'
-import { nodeDisk, Store, takeLock } from '../../lib/persistence/index.ts'
+import type { Store } from '../../lib/persistence/index.ts'
 import { Tally } from '../../lib/text/index.ts'
+import { openStore, reply } from './open-store.ts'
 import { distinctWords } from './words.ts'
 
 const NAMES = Number(process.env.NAMES ?? 10_000_000)
@@ -22,31 +22,7 @@ const TEXT_WORDS = 10_000
 const REDIS_PORT = 6392
 
 const hash = createNameHash(systemRandom)
-const quiet = { debug() {}, info() {}, warn: console.warn, error: console.error }
 const directory = mkdtempSync(join(tmpdir(), 'counter-bench-'))
-const reply = () => ({ status: 200, contentType: '', body: '' })
-
-function openStore(path: string): Promise<Store> {
-  return Store.open({
-    directory: path,
-    nodeId: 0,
-    hash,
-    clock: systemClock,
-    random: systemRandom,
-    disk: nodeDisk,
-    lock: takeLock,
-    logger: quiet,
-    namesMax: 0,
-    fsync: 'always',
-    fsyncIntervalMs: 50,
-    segmentBytes: 64 << 20,
-    queueBytesMax: 64 << 20,
-    snapshotIntervalMs: 0,
-    snapshotLogBytes: 0,
-    replyTtlMs: 1000,
-    repliesMax: 1000,
-  })
-}
 
 /** Writes texts of all-new names one after the other, as a server does: a turn of the event loop in between. */
 async function fill(store: Store, names: number): Promise<void> {
@@ -125,7 +101,7 @@ async function redisTimes(): Promise<{ save: number; load: number; bytes: number
 
 try {
   // P9: growth
-  let store = await openStore(directory)
+  let store = await openStore(directory, hash)
   const growth = await measured(() => fill(store, NAMES))
   console.log(
     `\nP9  ${NAMES} new names in texts of ${TEXT_WORDS}, durable each: ${(NAMES / growth.cpuSeconds / 1e6).toFixed(2)} M names a CPU second`,
@@ -139,7 +115,7 @@ try {
   const size = store.status().snapshotBytes
   await store.close()
   const load = await measured(async () => {
-    store = await openStore(directory)
+    store = await openStore(directory, hash)
   })
   await store.close()
   const redis = await redisTimes()
@@ -156,14 +132,14 @@ try {
   // P12, P13: starts after a kill
   rmSync(directory, { recursive: true, force: true })
   const path = join(directory, 'small')
-  store = await openStore(path)
+  store = await openStore(path, hash)
   await fill(store, NAMES_SMALL)
   // The directory is left as kill -9 leaves it: no last flush, no closing frame.
   const copy = join(directory, 'killed')
   spawnSync('cp', ['-r', path, copy])
   await store.close()
   const replay = await measured(async () => {
-    store = await openStore(copy)
+    store = await openStore(copy, hash)
   })
   const cells = NAMES_SMALL / replay.seconds
   console.log(`\nP13 replay of the log: ${(cells / 1e6).toFixed(2)} M cells/s   target 1 M: ${verdict(cells >= 1e6)}`)

@@ -3,17 +3,17 @@
 // P1: English text, in texts of 10 kB and as one whole. P2: eight million different words.
 // The text is the bible when Debian's bible-kjv is installed, otherwise a generated one.
 
-import { spawnSync } from 'node:child_process'
 import { createNameHash } from '../../lib/base/hash.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { Tally } from '../../lib/text/index.ts'
+import { englishText } from './english.ts'
 import { measure } from './measure.ts'
-import { distinctWords, englishLike } from './words.ts'
+import { distinctWords } from './words.ts'
 
 const DISTINCT = Number(process.env.DISTINCT ?? 8_000_000)
 const tally = new Tally({ hash: createNameHash(seededRandom(1)), nameBytesMax: 1024 })
 
-const { text, source } = english()
+const { text, source } = englishText()
 const words = countWith(tally, [text]).tokens
 const texts = Array.from({ length: Math.ceil(text.length / 10_000) }, (_, index) =>
   text.subarray(index * 10_000, (index + 1) * 10_000),
@@ -81,12 +81,6 @@ function pieces(whole: Uint8Array): Uint8Array[] {
   const parts: Uint8Array[] = []
   for (let at = 0; at < whole.length; at += 65_536) parts.push(whole.subarray(at, at + 65_536))
   return parts
-}
-
-function english(): { text: Uint8Array; source: string } {
-  const { stdout } = spawnSync('bible', ['gen1:1-rev22:21'], { maxBuffer: 1 << 26 })
-  if (stdout !== null && stdout.length > 1e6) return { text: new Uint8Array(stdout), source: 'the bible, King James' }
-  return { text: new TextEncoder().encode(englishLike(seededRandom(1), 4_300_000)), source: 'generated, like English' }
 }
 
 /** What the other contestant left behind is not to be collected in our time. */
