@@ -6,11 +6,12 @@
 // Invariant: bytes before `durable` never change.
 
 import { assert } from '../base/assert.ts'
-import { ByteWriter } from '../base/bytes.ts'
+import type { ByteWriter } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import { type Disk, errorCode } from './disk.ts'
-import { FRAME_HEADER_BYTES, RECORD_HEADER_BYTES, RECORD_MARK, SEGMENT_HEADER_BYTES, sealFrame } from './frame.ts'
+import { RECORD_HEADER_BYTES, RECORD_MARK, SEGMENT_HEADER_BYTES, sealFrame } from './frame.ts'
+import { Group } from './group.ts'
 import { Segment, segmentName } from './segment.ts'
 
 export type FsyncMode = 'always' | 'interval' | 'never'
@@ -43,42 +44,6 @@ export interface LogEnd {
 const RESERVE_BYTES = 4 * 1024 * 1024
 /** How long after a refusal for want of space or descriptors the room is tried again. */
 const RETRY_REFUSED_MS = 1000
-/** Group buffers larger than this are not kept. */
-const GROUP_KEEP_BYTES = 8 * 1024 * 1024
-
-class Group {
-  writer = new ByteWriter(64 * 1024)
-  #resolve!: () => void
-  #reject!: (error: Error) => void
-  settled!: Promise<void>
-
-  constructor() {
-    this.reset()
-  }
-
-  reset(): void {
-    if (this.writer.bytes.length > GROUP_KEEP_BYTES) this.writer = new ByteWriter(64 * 1024)
-    this.writer.length = FRAME_HEADER_BYTES
-    this.settled = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
-    // A group that fails with nobody waiting is still reported by onFailure.
-    this.settled.catch(() => {})
-  }
-
-  get empty(): boolean {
-    return this.writer.length === FRAME_HEADER_BYTES
-  }
-
-  succeed(): void {
-    this.#resolve()
-  }
-
-  fail(error: Error): void {
-    this.#reject(error)
-  }
-}
 
 export class Log {
   readonly #options: LogOptions

@@ -3,60 +3,19 @@
 // Walk of a write: admit (room, names), increment (table, log), then the caller waits; see docs/ARCHITECTURE.md.
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
-import { type Clock, nextTurn } from '../base/clock.ts'
+import { nextTurn } from '../base/clock.ts'
 import type { CounterError } from '../base/errors.ts'
-import type { NameHash } from '../base/hash.ts'
-import type { Logger } from '../base/log.ts'
-import type { Random } from '../base/random.ts'
-import { type Batch, type Count, DELTA_VERSION, DecodedDelta, Replica, type ReplicaId } from '../storage/index.ts'
-import { type Disk, diskFull, isDiskFull } from './disk.ts'
+import { type Batch, type Count, DELTA_VERSION, DecodedDelta, type Replica, type ReplicaId } from '../storage/index.ts'
+import { diskFull, isDiskFull } from './disk.ts'
 import { RECORD_DELTA, RECORD_HEADER_BYTES, RECORD_ONCE } from './frame.ts'
-import { newIncarnation, readIdentity, writeIdentity } from './identity.ts'
-import type { Lock, TakeLock } from './lock.ts'
-import { type FsyncMode, Log } from './log.ts'
-import { listDirectory, type Recovery, recover } from './recover.ts'
-import { type Once, Replies, type StoredReply } from './replies.ts'
-import { joinInto } from './snapshot.ts'
-import { Snapshots } from './snapshots.ts'
+import { newIncarnation, writeIdentity } from './identity.ts'
+import type { Lock } from './lock.ts'
+import type { Log } from './log.ts'
+import type { Once, Replies, StoredReply } from './replies.ts'
+import type { Snapshots } from './snapshots.ts'
+import { type Recovered, type StoreOptions, type StoreParts, start } from './start.ts'
 
-export interface StoreOptions {
-  readonly directory: string
-  /** The node id, in [0, 2^31). */
-  readonly nodeId: number
-  readonly hash: NameHash
-  readonly clock: Clock
-  readonly random: Random
-  readonly disk: Disk
-  readonly lock: TakeLock
-  readonly logger: Logger
-  /** Names at most; 0 for no limit. */
-  readonly namesMax: number
-  readonly fsync: FsyncMode
-  readonly fsyncIntervalMs: number
-  readonly segmentBytes: number
-  readonly queueBytesMax: number
-  /** A snapshot is taken this often when anything changed; 0 for never by time. */
-  readonly snapshotIntervalMs: number
-  /** A snapshot is taken when the log has grown by this since the last; 0 for never by size. */
-  readonly snapshotLogBytes: number
-  readonly replyTtlMs: number
-  readonly repliesMax: number
-}
-
-/** What a start found and did. */
-export interface Recovered {
-  readonly names: number
-  /** The snapshot that was read, or undefined. */
-  readonly snapshot: string | undefined
-  readonly records: number
-  readonly logBytes: number
-  readonly tornBytes: number
-  readonly elapsedMs: number
-  readonly incarnation: number
-  /** Whether the incarnation is a new one. */
-  readonly incarnationIsNew: boolean
-}
-
+/** What the store says of itself while it runs. */
 export interface StoreStatus {
   readonly names: number
   /** Bytes of the table's arrays. */
@@ -126,7 +85,7 @@ export class Store {
     await options.disk.ensureDirectory(options.directory)
     const lock = await options.lock(options.directory)
     try {
-      return await openLocked(options, lock, (parts) => new Store(parts))
+      return new Store(await start(options, lock))
     } catch (error) {
       await lock.release()
       throw isDiskFull(error) ? diskFull(error) : error
@@ -310,70 +269,5 @@ export class Store {
     } finally {
       await this.#lock.release()
     }
-  }
-}
-
-/** What a start has put together. */
-interface StoreParts {
-  readonly options: StoreOptions
-  readonly replica: Replica
-  readonly replies: Replies
-  readonly log: Log
-  readonly lock: Lock
-  readonly recovered: Recovered
-  readonly snapshots: Snapshots
-  readonly failed: Promise<CounterError>
-}
-
-async function openLocked(options: StoreOptions, lock: Lock, make: (parts: StoreParts) => Store): Promise<Store> {
-  const { disk, directory, clock, logger } = options
-  const startedMs = clock.monotonicMs()
-  const identity = await readIdentity(disk, directory)
-  const self = { node: options.nodeId, incarnation: identity?.incarnation ?? newIncarnation(clock, options.random) }
-  const replica = new Replica({ self: identity ?? self, hash: options.hash, namesMax: options.namesMax })
-  const replies = new Replies({ clock, ttlMs: options.replyTtlMs, max: options.repliesMax })
-  const recovery = await recover(disk, directory, clock, joinInto(replica, replies))
-  reportRecovery(logger, recovery)
-
-  const resume = identity?.original === true && identity.node === options.nodeId
-  if (!resume) {
-    if (identity) {
-      const why = identity.original ? `it was made as node ${identity.node}` : 'it is a copy or a restored backup'
-      logger.warn({ directory }, `the data directory goes on under a new incarnation, because ${why}; all counts are kept`)
-      replica.become({ node: options.nodeId, incarnation: newIncarnation(clock, options.random) })
-    }
-    await writeIdentity(disk, directory, replica.self)
-  }
-  for (const name of (await listDirectory(disk, directory)).leftovers) await disk.remove(`${directory}/${name}`)
-
-  let fail!: (error: CounterError) => void
-  const failed = new Promise<CounterError>((resolve) => {
-    fail = resolve
-  })
-  const log = await Log.open(
-    { ...options, node: options.nodeId, onFailure: fail },
-    recovery.logEnd,
-    recovery.snapshot?.header.from,
-  )
-  const snapshots = new Snapshots({ ...options, replica, replies, log }, recovery)
-  const recovered: Recovered = {
-    names: replica.table.rowCount,
-    snapshot: recovery.snapshot?.name,
-    records: recovery.records,
-    logBytes: recovery.logBytes,
-    tornBytes: recovery.tornBytes,
-    elapsedMs: clock.monotonicMs() - startedMs,
-    incarnation: replica.self.incarnation,
-    incarnationIsNew: !resume,
-  }
-  return make({ options, replica, replies, log, lock, recovered, snapshots, failed })
-}
-
-function reportRecovery(logger: Logger, recovery: Recovery): void {
-  for (const error of recovery.damaged) {
-    logger.error({ code: error.code }, `a snapshot does not hold and was passed over for the one before: ${error.message}`)
-  }
-  if (recovery.tornBytes > 0) {
-    logger.warn({ bytes: recovery.tornBytes }, 'the last write of the log was torn, never acknowledged, and is cut off')
   }
 }

@@ -55,8 +55,8 @@ function page(output: string): string {
   return [
     '# Benchmarks',
     '',
-    'What `npm run bench -- --write` printed last. Each figure stands beside its baseline of the same run; on another machine, or a busier one, only the',
-    'ratios carry over. Targets that are missed say so.',
+    'What `npm run bench -- --write` printed last. Each figure stands beside its baseline of the same run; on another machine, or a',
+    'busier one, only the ratios carry over. Targets that are missed say so.',
     '',
     '```text',
     output.trimEnd(),

@@ -17,8 +17,8 @@ test('a source without a fault passes', async () => {
   const nothing = {
     name: 'nothing',
     file: 'lib/persistence/log.ts',
-    from: 'const GROUP_KEEP_BYTES',
-    to: 'const GROUP_KEEP_BYTES',
+    from: 'const RESERVE_BYTES =',
+    to: 'const RESERVE_BYTES =',
   }
   assert.is(await catchMutant(nothing, 40), undefined)
 })

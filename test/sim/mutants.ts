@@ -196,7 +196,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the incarnation is resumed in a copy',
-    file: STORE,
+    file: 'lib/persistence/start.ts',
     from: 'identity?.original === true &&',
     to: 'identity !== undefined &&',
   },
