@@ -1,7 +1,7 @@
 // `counter backup FILE`: writes the state of a data directory, on which no node is running, to one file that `counter import` takes.
 
 import { existsSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { CounterError } from '../lib/base/errors.ts'
 import { readSettings } from '../lib/config.ts'
@@ -22,7 +22,7 @@ export function register(program: Command): void {
 async function backup(path: string, flags: Record<string, string | undefined>): Promise<void> {
   const { settings } = readSettings(flags)
   requireDirectory(settings.dataDir)
-  if (existsSync(path)) throw new CounterError('IMPORT_INVALID', `${path} exists already`, { fix: 'name a new file' })
+  if (existsSync(path)) throw new CounterError('FILE_EXISTS', `${path} exists already`, { fix: 'name a new file' })
   await withStore(settings, async ({ store }) => {
     const file = await open(path, 'wx')
     let size = 0
@@ -32,6 +32,10 @@ async function backup(path: string, flags: Record<string, string | undefined>): 
         size += piece.length
       }
       await file.sync()
+    } catch (error) {
+      // Half a backup is none, and would be in the way of the next try.
+      await rm(path, { force: true })
+      throw error
     } finally {
       await file.close()
     }

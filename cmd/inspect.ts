@@ -37,6 +37,8 @@ function summary({ replica, ...rest }: Inspection) {
   return {
     ...rest,
     names: replica.table.rowCount,
+    keysOnly: replica.table.keyedCount,
+    keysClaimed: replica.claimedCount(),
     columns: replica.columns.map(({ replica: { node, incarnation }, highest }) => ({
       node,
       incarnation,
@@ -46,7 +48,8 @@ function summary({ replica, ...rest }: Inspection) {
 }
 
 function report(directory: string, inspection: Inspection): string {
-  const { columns, identity, leftovers, names, problems, replies, segments, snapshots } = summary(inspection)
+  const { columns, identity, keysClaimed, keysOnly, leftovers, names, problems, replies, segments, snapshots } =
+    summary(inspection)
   const lines = [`data directory ${directory}`]
   if (identity === undefined) lines.push('  IDENTITY  none')
   else {
@@ -65,6 +68,10 @@ function report(directory: string, inspection: Inspection): string {
   }
   for (const name of leftovers) lines.push(`  ${name}  left over, removed by the next start`)
   lines.push(`state: ${names} names, ${replies} replies kept for retries`)
+  if (keysOnly > 0)
+    lines.push(
+      `  ${keysOnly} of the names are known by their key only; ${keysClaimed} of these count for the first name with the key`,
+    )
   for (const { incarnation, node, seq } of columns) {
     lines.push(`  column of node ${node}, incarnation ${incarnation}: last sequence number ${seq}`)
   }

@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'CONFIG_INVALID'
   | 'PORT_UNUSABLE'
   | 'IMPORT_INVALID'
+  | 'FILE_EXISTS'
   | 'CLOSED'
 
 /**

@@ -75,7 +75,10 @@ function listen(address: string): Promise<Lock | undefined> {
     })
     server.on('error', (error) => {
       if (errorCode(error) === 'EADDRINUSE') return resolve(undefined)
-      reject(new CounterError('DIRECTORY_UNUSABLE', `cannot make the lock socket ${address}: ${error.message}`, { cause: error }))
+      const fix = 'check that this user may write in the data directory, and that its filesystem takes Unix sockets'
+      reject(
+        new CounterError('DIRECTORY_UNUSABLE', `cannot make the lock socket ${address}: ${error.message}`, { cause: error, fix }),
+      )
     })
     server.listen(address, () => {
       server.unref()

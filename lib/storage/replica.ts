@@ -384,6 +384,11 @@ export class Replica {
     return encodeSince(this.table, this.#columns, known, this.vector())
   }
 
+  /** How many rows without a name are read as part of one. Cost: a probe for each row, none without such rows. */
+  claimedCount(): number {
+    return this.#claims.count()
+  }
+
   /** The value of a name, over all replicas; 0 when it was never counted. */
   value(name: Uint8Array): Count {
     const row = this.table.find(hashName(this.table.hash, name, 0, name.length), name, 0, name.length)

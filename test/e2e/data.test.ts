@@ -103,6 +103,7 @@ test("the original's data file is taken in once, and its words answer and go on 
   assert.equal(await keywords(node, 'be', 'to'), { be: 9, to: 2 })
   assert.is((await node.end('SIGTERM')).code, 0)
   assert.is.not(fingerprint(dataDir), once)
+  assert.match(await succeed('inspect', dataDir), '4 of the names are known by their key only; 1 of these count')
 
   // Once more, after the words are known by name.
   assert.match(await succeed('import', file, '--data-dir', dataDir), 'all of it was there already')
