@@ -21,6 +21,15 @@ export type ErrorCode =
   | 'IDENTITY_INVALID'
   | 'DIRECTORY_LOCKED'
   | 'DIRECTORY_UNUSABLE'
+  // Other nodes.
+  | 'SYNC_INVALID'
+  | 'SYNC_UNTRUSTED'
+  | 'PEER_UNREACHABLE'
+  | 'PEER_REFUSED'
+  | 'NODE_ID_TAKEN'
+  | 'DRAINING'
+  | 'MEMBER_UNKNOWN'
+  | 'MEMBER_ALIVE'
   // Starting up.
   | 'CONFIG_INVALID'
   | 'PORT_UNUSABLE'
