@@ -36,7 +36,8 @@ export interface SyncStore {
   /** Cells that were news although the vector covered them, since the start: what only digests find. */
   readonly hiddenCells: number
   /**
-   * Goes on under a new incarnation, greater than all known of this node id and than `above`. No write is taken in between. Durable when it resolves.
+   * Goes on under a new incarnation, greater than all known of this node id and than `above`. No write is taken in between.
+   * Durable when it resolves.
    * @param why a clause for the log: "because ..." is put before it
    */
   renew(why: string, above?: number): Promise<void>

@@ -21,7 +21,8 @@ export interface Transport {
 }
 
 /**
- * Answers a request that was found to come from a member: the other end of a Transport. Messages are scratch, to be used before the next is asked for.
+ * Answers a request that was found to come from a member: the other end of a Transport. Messages are scratch, to be used
+ * before the next is asked for.
  * @param from the IP address it came from, '' when there is none
  * @throws CounterError SYNC_INVALID: a malformed request, nothing was changed
  */
