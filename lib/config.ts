@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import envVar from 'env-var'
 import { CounterError } from './base/errors.ts'
-import { isLoopback } from './base/loopback.ts'
 import { type Random, systemRandom } from './base/random.ts'
+import { conflicts } from './config/conflicts.ts'
 import { CONFIG_ENV, flagOf, SETTINGS, type Setting, type SettingName } from './config/table.ts'
 
 export { CONFIG_ENV, flagOf, SETTINGS, type Setting, type SettingName } from './config/table.ts'
@@ -140,22 +140,6 @@ function unknownNames(
       : `Did you mean ${nearest(name)}? Correct or remove it`
     return `${name} in ${place} is not a setting. ${fix}.`
   })
-}
-
-function conflicts(settings: Partial<Settings>, random: Random): string[] {
-  const found: string[] = []
-  const { host, token, headersTimeoutMs, requestTimeoutMs } = settings
-  // An invalid token has its own line already, and then the key is present without a value.
-  if (host !== undefined && !isLoopback(host) && 'token' in settings && token === undefined) {
-    const made = Buffer.from(Uint32Array.from({ length: 8 }, () => random.uint32()).buffer).toString('base64url')
-    found.push(
-      `COUNTER_HOST ${host} lets other machines in, and COUNTER_TOKEN is not set. Set a token, such as this new one: COUNTER_TOKEN=${made}`,
-    )
-  }
-  if (headersTimeoutMs !== undefined && requestTimeoutMs !== undefined && headersTimeoutMs > requestTimeoutMs) {
-    found.push('COUNTER_HEADERS_TIMEOUT should not be longer than COUNTER_REQUEST_TIMEOUT, which covers the headers too.')
-  }
-  return found
 }
 
 function invalid(problems: string[]): CounterError {

@@ -55,7 +55,7 @@ test('nothing set gives a node on its own, on loopback, durable before each repl
 })
 
 test('settings are frozen', () => {
-  const { settings } = read({ env: { COUNTER_SEEDS: 'http://b.example:3001' } })
+  const { settings } = read({ env: { COUNTER_SEEDS: 'http://localhost:3001' } })
   assert.throws(() => Object.assign(settings, { nodeId: 9 }), TypeError)
   assert.throws(() => (settings.seeds as string[]).push('http://c.example'), TypeError)
 })
@@ -116,7 +116,16 @@ test('each type takes what it should and refuses the rest', () => {
     ['nameBytesMax', '65536', undefined],
     ['keysMax', '9007199254740991', 9007199254740991],
     ['keysMax', '9007199254740992', undefined],
-    ['seeds', 'http://a.example:3001/, https://b.example', ['http://a.example:3001', 'https://b.example']],
+    ['seeds', 'http://127.0.0.1:3001/, https://[::1]:80', ['http://127.0.0.1:3001', 'https://[::1]:80']],
+    ['seeds', 'dns+http://localhost:4001', ['dns+http://localhost:4001']],
+    ['clusterNetworks', '10.0.0.0/8, fd00::/8', ['10.0.0.0/8', 'fd00::/8']],
+    ['clusterNetworks', '10.0.0.0/33', undefined],
+    ['clusterNetworks', 'example.com/8', undefined],
+    ['syncAdvertise', 'http://b.example:3001/', 'http://b.example:3001'],
+    ['syncAdvertise', 'b.example:3001', undefined],
+    ['seeds', 'dns+http://counter:3001,legacy+http://old:3001/', undefined],
+    ['seeds', 'legacy+https://old:3001', undefined],
+    ['seeds', 'dns+ftp://counter', undefined],
     ['seeds', 'a.example:3001', undefined],
     ['seeds', 'ftp://a.example', undefined],
     ['seeds', 'http://a.example/path', undefined],
@@ -134,6 +143,28 @@ test('each type takes what it should and refuses the rest', () => {
     const env = { [SETTINGS[name].env]: text }
     if (expected === undefined) assert.match(problems({ env }), SETTINGS[name].env, `${name} ${text} is refused`)
     else assert.equal(read({ env }).settings[name], expected, `${name} ${text}`)
+  }
+})
+
+test('other nodes must be told from strangers before anything is opened to other machines', () => {
+  const secret = { COUNTER_CLUSTER_SECRET: '0123456789abcdef' }
+  const tls = { COUNTER_SYNC_TLS_CERT: 'c.pem', COUNTER_SYNC_TLS_KEY: 'k.pem' }
+  const cases: Array<[env: Record<string, string>, found: string | undefined]> = [
+    [{ COUNTER_SEEDS: 'http://b.example:3001' }, 'COUNTER_SEEDS names another machine, http://b.example:3001'],
+    [{ COUNTER_SEEDS: 'dns+http://counter:3001' }, 'COUNTER_CLUSTER_SECRET'],
+    [{ COUNTER_SYNC_HOST: '0.0.0.0' }, 'lets other machines set any count'],
+    [{ COUNTER_SEEDS: 'http://b.example:3001', COUNTER_SYNC_HOST: '0.0.0.0', ...secret }, undefined],
+    [{ COUNTER_SEEDS: 'https://b.example:3001', ...tls, COUNTER_SYNC_TLS_CA: 'ca.pem' }, undefined],
+    [{ COUNTER_SEEDS: 'https://b.example:3001', ...tls }, 'COUNTER_CLUSTER_SECRET'],
+    [{ COUNTER_SYNC_TLS_CERT: 'c.pem' }, 'belong together'],
+    [{ COUNTER_SYNC_TLS_CA: 'ca.pem' }, 'needs a certificate of this node'],
+    [{ COUNTER_CLUSTER_SECRET_PREVIOUS: '0123456789abcdef' }, 'of no use without'],
+    [{ COUNTER_SEEDS: 'legacy+http://old:3001' }, 'COUNTER_LEGACY_SYNC=on'],
+    [{ COUNTER_SEEDS: 'legacy+http://old:3001', COUNTER_LEGACY_SYNC: 'on' }, undefined],
+  ]
+  for (const [env, found] of cases) {
+    if (found === undefined) read({ env })
+    else assert.match(problems({ env }), found, JSON.stringify(env))
   }
 })
 

@@ -2,7 +2,20 @@
 // docs/OPERATING.md are all made from this list. A setting's flag is its variable in lower case: COUNTER_DATA_DIR, --data-dir.
 
 import { NODE_MAX } from '../storage/index.ts'
-import { byteSize, duration, host, type Kind, oneOf, port, text, token, urlList, wholeNumber } from './values.ts'
+import {
+  baseUrl,
+  byteSize,
+  duration,
+  host,
+  type Kind,
+  networkList,
+  oneOf,
+  port,
+  seedList,
+  text,
+  token,
+  wholeNumber,
+} from './values.ts'
 
 export interface Setting<T> {
   readonly env: `COUNTER_${string}`
@@ -22,6 +35,11 @@ function setting<T>(env: `COUNTER_${string}`, kind: Kind<T>, preset: string, doc
   return { env, kind, default: preset, doc }
 }
 
+/** A setting without a default. */
+function optional<T>(env: `COUNTER_${string}`, kind: Kind<T>, doc: string): Setting<T | undefined> {
+  return { env, kind: kind as Kind<T | undefined>, default: undefined, doc }
+}
+
 export const SETTINGS = {
   nodeId: setting(
     'COUNTER_NODE_ID',
@@ -31,9 +49,10 @@ export const SETTINGS = {
   ),
   seeds: setting(
     'COUNTER_SEEDS',
-    urlList,
+    seedList,
     '',
-    'Sync ports of other nodes. They are checked, but this version does not replicate yet. Empty: a node on its own.',
+    'Sync ports of other nodes: one that answers is enough to join. `dns+http://counter:3001` stands for every address of the name. ' +
+      '`legacy+http://...` is a node of the original system, which is pushed to. Empty: the node waits for others to join it.',
   ),
   host: setting(
     'COUNTER_HOST',
@@ -42,16 +61,109 @@ export const SETTINGS = {
     'Where the ports listen. Beyond loopback (`0.0.0.0`, `::`, an address of this machine) a token must be set.',
   ),
   publicPort: setting('COUNTER_PUBLIC_PORT', port, '3000', 'The port of the API. Zero: any free port, named in the banner.'),
-  syncPort: setting('COUNTER_SYNC_PORT', port, '3001', 'The port for other nodes. Reserved: nothing listens on it yet.'),
-  token: {
-    env: 'COUNTER_TOKEN',
-    kind: token as Kind<string | undefined>,
-    default: undefined,
-    doc:
-      'When set, every request for counts must bring it as `Authorization: Bearer ...`. Not set: anyone who reaches the port may count. ' +
-      'Other users of the machine can see flags: prefer the variable or the file.',
+  syncPort: setting('COUNTER_SYNC_PORT', port, '3001', 'The port for other nodes. Zero: any free port, named in the banner.'),
+  syncHost: optional(
+    'COUNTER_SYNC_HOST',
+    host,
+    'Where the sync port listens. Beyond loopback the nodes must know each other by `COUNTER_CLUSTER_SECRET` or `COUNTER_SYNC_TLS_CA`. ' +
+      'Not set: as `COUNTER_HOST` when they do, else loopback.',
+  ),
+  syncAdvertise: optional(
+    'COUNTER_SYNC_ADVERTISE',
+    baseUrl,
+    'The address under which other nodes reach the sync port, when it is not the one they see: behind a proxy or a translated network.',
+  ),
+  clusterSecret: {
+    ...optional(
+      'COUNTER_CLUSTER_SECRET',
+      token,
+      'Signs what nodes say to each other; the same on all. Not set: the sync port stays on loopback.',
+    ),
     secret: true,
-  } satisfies Setting<string | undefined>,
+  },
+  clusterSecretPrevious: {
+    ...optional(
+      'COUNTER_CLUSTER_SECRET_PREVIOUS',
+      token,
+      'A second secret that is accepted but not used, so that the secret can be changed one node at a time.',
+    ),
+    secret: true,
+  },
+  clusterNetworks: setting(
+    'COUNTER_CLUSTER_NETWORKS',
+    networkList,
+    '127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7',
+    'Where members may live. An address that is learned from another node is contacted only when it is in one of these, or is that of a seed.',
+  ),
+  syncTlsCert: optional(
+    'COUNTER_SYNC_TLS_CERT',
+    text,
+    'A file with the certificate of the sync port, PEM. With it nodes speak https with each other.',
+  ),
+  syncTlsKey: optional('COUNTER_SYNC_TLS_KEY', text, 'The file with its private key, PEM.'),
+  syncTlsCa: optional(
+    'COUNTER_SYNC_TLS_CA',
+    text,
+    'A file with the certificate authority of the cluster, PEM. Whoever connects must then show a certificate of it.',
+  ),
+  syncIntervalMs: setting(
+    'COUNTER_SYNC_INTERVAL',
+    duration('10ms', '10m'),
+    '1s',
+    'How often each other node is asked for news. Fresh writes are told at once; this is the safety net and the heartbeat. ' +
+      'Lower: failures are seen sooner, with more idle traffic.',
+  ),
+  syncTimeoutMs: setting(
+    'COUNTER_SYNC_TIMEOUT',
+    duration('100ms', '10m'),
+    '5s',
+    'How long another node may be silent within a request before it counts as unreachable. Higher: rides out pauses.',
+  ),
+  suspectTimeoutMs: setting(
+    'COUNTER_SUSPECT_TIMEOUT',
+    duration('100ms', '1h'),
+    '5s',
+    'How long a node that does not answer is suspected before it counts as dead. A dead one is still a member and may come back.',
+  ),
+  joinTimeoutMs: setting(
+    'COUNTER_JOIN_TIMEOUT',
+    duration('0', '10m'),
+    '3s',
+    'At a start, how long to wait for every known member to say what it has of this node. When one does not, the node goes on in a new column.',
+  ),
+  digestIntervalMs: setting(
+    'COUNTER_DIGEST_INTERVAL',
+    duration('0', '30d'),
+    '10m',
+    'How often the whole content is compared with another node, to find what should never happen. Zero: never.',
+  ),
+  writeTimeoutMs: setting(
+    'COUNTER_WRITE_TIMEOUT',
+    duration('10ms', '10m'),
+    '5s',
+    'With `w=majority` or `w=all`, how long a write waits for other nodes before it answers 202.',
+  ),
+  sessionTimeoutMs: setting(
+    'COUNTER_SESSION_TIMEOUT',
+    duration('0', '10m'),
+    '2s',
+    'How long a read with `Counter-Session` waits for the state it asks for before it answers 412.',
+  ),
+  legacySync: setting(
+    'COUNTER_LEGACY_SYNC',
+    oneOf('off', 'on'),
+    'off',
+    '`on`: the sync port takes what nodes of the original system push to `/sync`. They cannot sign: use it in a network you trust.',
+  ),
+  token: {
+    ...optional(
+      'COUNTER_TOKEN',
+      token,
+      'When set, every request for counts must bring it as `Authorization: Bearer ...`. Not set: anyone who reaches the port may count. ' +
+        'Other users of the machine can see flags: prefer the variable or the file.',
+    ),
+    secret: true,
+  },
   dataDir: setting(
     'COUNTER_DATA_DIR',
     text,

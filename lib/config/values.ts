@@ -96,19 +96,68 @@ export const token: Kind<string> = {
   },
 }
 
-/** Base URLs with commas between; each is kept without a slash at its end. */
-export const urlList: Kind<readonly string[]> = {
-  text: 'base URLs with commas between',
+/** A seed: one address, a name that resolves to several (`dns+`), or a node of the original system (`legacy+`). */
+const SEED = /^(dns\+|legacy\+)?(https?:\/\/.*)$/
+
+/** Seeds with commas between; each is kept without a slash at its end. */
+export const seedList: Kind<readonly string[]> = {
+  text: 'base URLs with commas between, each `http(s)://`, `dns+http(s)://` or `legacy+http://`',
   read(value) {
-    const parts = value.split(',').map((part) => part.trim())
-    return Object.freeze(parts.filter((part) => part !== '').map(baseUrl))
+    return list(
+      value,
+      (part) => {
+        const [, prefix = '', url] = SEED.exec(part) ?? []
+        const base = url === undefined ? undefined : baseUrlOf(url)
+        if (base !== undefined && !(prefix === 'legacy+' && base.startsWith('https:'))) return prefix + base
+        return undefined
+      },
+      'should be base URLs such as http://b.example:3001 or dns+http://counter:3001 with commas between',
+    )
   },
 }
 
-function baseUrl(part: string, index: number): string {
-  const url = URL.canParse(part) ? new URL(part) : undefined
+/** A base URL, kept without a slash at its end. */
+export const baseUrl: Kind<string> = {
+  text: 'base URL such as `http://b.example:3001`',
+  read(value) {
+    const base = baseUrlOf(value)
+    if (base !== undefined) return base
+    throw new Error('should be a http(s) base URL such as http://b.example:3001')
+  },
+}
+
+/** Networks in CIDR form with commas between. */
+export const networkList: Kind<readonly string[]> = {
+  text: 'networks such as `10.0.0.0/8` with commas between',
+  read: (value) =>
+    list(
+      value,
+      (part) => (isNetwork(part) ? part : undefined),
+      'should be networks such as 10.0.0.0/8 or fd00::/8 with commas between',
+    ),
+}
+
+function list(value: string, read: (part: string) => string | undefined, expected: string): readonly string[] {
+  const parts = value.split(',').map((part) => part.trim())
+  const found = parts
+    .filter((part) => part !== '')
+    .map((part, index) => {
+      const entry = read(part)
+      if (entry === undefined) throw new Error(`${expected}; number ${index + 1} is not`)
+      return entry
+    })
+  return Object.freeze(found)
+}
+
+function baseUrlOf(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
   const fits =
     url && /^https?:$/.test(url.protocol) && url.pathname === '/' && !url.username && !url.password && !url.search && !url.hash
-  if (fits) return url.origin
-  throw new Error(`should be http(s) base URLs such as http://b.example:3001 with commas between; number ${index + 1} is not`)
+  return fits ? url.origin : undefined
+}
+
+function isNetwork(text: string): boolean {
+  const [, address, bits] = /^(.+)\/(\d{1,3})$/.exec(text) ?? []
+  const family = address === undefined ? 0 : isIP(address)
+  return family !== 0 && Number(bits) <= (family === 4 ? 32 : 128)
 }
