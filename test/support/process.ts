@@ -46,7 +46,13 @@ export function temporaryDirectory(): { path: string; remove: () => void } {
 
 /** Starts `counter serve` and waits until it is ready. Rejects with what it printed when it ends or takes too long. */
 export async function startNode(options: StartOptions): Promise<NodeProcess> {
-  const env = { COUNTER_DATA_DIR: options.dataDir, COUNTER_PUBLIC_PORT: '0', COUNTER_SYNC_PORT: '0', COUNTER_LOG_FORMAT: 'json', ...options.env }
+  const env = {
+    COUNTER_DATA_DIR: options.dataDir,
+    COUNTER_PUBLIC_PORT: '0',
+    COUNTER_SYNC_PORT: '0',
+    COUNTER_LOG_FORMAT: 'json',
+    ...options.env,
+  }
   const run = runCounter(['serve'], env, options.command)
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((done) => {
