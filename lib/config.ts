@@ -81,6 +81,12 @@ export function readSettings(
     }
   }
 
+  // Nodes that are started side by side with nothing but their ids have each a directory of its own.
+  const { nodeId } = settings as Partial<Settings>
+  if (origins.dataDir === 'default' && nodeId !== undefined && nodeId !== 0) {
+    settings.dataDir = texts.dataDir = `${settings.dataDir}-${nodeId}`
+  }
+
   // What must hold between them
   problems.push(...conflicts(settings as Partial<Settings>, sources.random))
   if (problems.length > 0) throw invalid(problems)

@@ -146,6 +146,15 @@ test('each type takes what it should and refuses the rest', () => {
   }
 })
 
+test('nodes that differ in nothing but their id have directories of their own', () => {
+  const dataDir = (env: Record<string, string>) => read({ env }).settings.dataDir
+  assert.equal(
+    [dataDir({}), dataDir({ COUNTER_NODE_ID: '0' }), dataDir({ COUNTER_NODE_ID: '2' })],
+    ['./data', './data', './data-2'],
+  )
+  assert.is(dataDir({ COUNTER_NODE_ID: '2', COUNTER_DATA_DIR: './data' }), './data')
+})
+
 test('other nodes must be told from strangers before anything is opened to other machines', () => {
   const secret = { COUNTER_CLUSTER_SECRET: '0123456789abcdef' }
   const tls = { COUNTER_SYNC_TLS_CERT: 'c.pem', COUNTER_SYNC_TLS_KEY: 'k.pem' }

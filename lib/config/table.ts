@@ -168,7 +168,7 @@ export const SETTINGS = {
     'COUNTER_DATA_DIR',
     text,
     './data',
-    'The directory with the log and the snapshots. One process at a time may use it.',
+    'The directory with the log and the snapshots. One process at a time may use it. Not set with a node id N other than 0: `./data-N`.',
   ),
   fsync: setting(
     'COUNTER_FSYNC',
