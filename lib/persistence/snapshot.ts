@@ -61,7 +61,7 @@ export function* encodeSnapshot(header: SnapshotHeader, replica: Replica, replie
     begin()
   }
   if (block.length > BLOCK_HEADER_BYTES) yield sealed(BLOCK_REPLIES)
-  for (const delta of replica.since(new VersionVector())) {
+  for (const { delta } of replica.since(new VersionVector())) {
     begin()
     block.raw(delta)
     yield sealed(BLOCK_DELTA)
@@ -120,7 +120,7 @@ export function joinInto(replica: Replica, replies: Replies): JoiningSink {
   return {
     delta(reader) {
       decoded.decode(reader)
-      replica.merge(decoded)
+      replica.replay(decoded)
     },
     reply: (reader) => replies.restore(reader),
   }

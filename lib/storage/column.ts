@@ -1,7 +1,7 @@
 // One column: what one replica has counted, a cell a row. P and the sequence number of the cell's last change lie
 // side by side, four words a cell, so that one cache line has both; N is kept only where something was ever subtracted.
-// Chunks are allocated when a cell in them is first written. Each chunk knows its highest sequence number, so that
-// the question what is newer than n skips the chunks where nothing is.
+// Chunks are allocated when a cell in them is first written. Each chunk, and each span of 256 rows in it, knows its highest
+// sequence number, so that the question what is newer than n skips the rows where nothing is.
 
 import { CHUNK_MASK, CHUNK_ROWS, CHUNK_SHIFT } from './table.ts'
 import type { ReplicaId } from './vector.ts'
@@ -9,6 +9,10 @@ import type { ReplicaId } from './vector.ts'
 const WORD = 0x1_0000_0000
 /** Words of a cell: P low, P high, seq low, seq high. */
 export const CELL_WORDS = 4
+/** Rows that share a mark. */
+export const SPAN_SHIFT = 8
+export const SPAN_ROWS = 1 << SPAN_SHIFT
+const CHUNK_SPANS = CHUNK_ROWS >>> SPAN_SHIFT
 
 export class Column {
   readonly replica: ReplicaId
@@ -17,6 +21,8 @@ export class Column {
   readonly minus: (Uint32Array | undefined)[] = []
   /** The highest sequence number of each chunk. */
   readonly highest: number[] = []
+  /** The highest sequence number of each span, by `row >>> SPAN_SHIFT`. As long as there are chunks, or longer. */
+  marks = new Float64Array(CHUNK_SPANS)
   /** Whether anything was ever subtracted. */
   subtracted = false
 
@@ -28,7 +34,7 @@ export class Column {
     let bytes = 0
     for (const chunk of this.cells) bytes += chunk?.byteLength ?? 0
     for (const chunk of this.minus) bytes += chunk?.byteLength ?? 0
-    return bytes
+    return bytes + this.marks.byteLength
   }
 
   /** The chunk's cells, to be written. */
@@ -40,6 +46,11 @@ export class Column {
         this.cells.push(undefined)
         this.minus.push(undefined)
         this.highest.push(0)
+      }
+      if (this.marks.length < this.cells.length * CHUNK_SPANS) {
+        const marks = new Float64Array(this.cells.length * CHUNK_SPANS * 2)
+        marks.set(this.marks)
+        this.marks = marks
       }
       this.cells[chunk] = cells
     }
@@ -106,6 +117,7 @@ export class Column {
       cells[at + 2] = seq >>> 0
       cells[at + 3] = Math.floor(seq / WORD)
       if (seq > this.highest[chunk]!) this.highest[chunk] = seq
+      if (seq > this.marks[row >>> SPAN_SHIFT]!) this.marks[row >>> SPAN_SHIFT] = seq
       changed = true
     }
     return changed

@@ -17,7 +17,7 @@ import { isUtf8 } from 'node:buffer'
 import { type ByteReader, type ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
 import { CELL_WORDS, type Column } from './column.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, KEY_BYTES, NAME_BYTES_LIMIT, type Table } from './table.ts'
-import { NODE_MAX, type ReplicaId, SEQ_MAX, VersionVector } from './vector.ts'
+import { decodeVectorInto, encodeVector, type ReplicaId, readReplica, readSeq, SEQ_MAX, VersionVector } from './vector.ts'
 
 export const DELTA_VERSION = 1
 export const PART_BLOCK = 1
@@ -96,12 +96,7 @@ export function writeBlockHead(
 
 export function writeVector(writer: ByteWriter, vector: VersionVector): void {
   writer.uint8(PART_VECTOR)
-  writer.varint(vector.size)
-  for (const { replica, seq } of vector) {
-    writer.varint(replica.node)
-    writer.varint(replica.incarnation)
-    writer.varint(seq)
-  }
+  encodeVector(writer, vector)
 }
 
 const zigzag = (difference: number): number => (difference >= 0 ? difference * 2 : -difference * 2 - 1)
@@ -125,6 +120,8 @@ export class DecodedDelta {
   cellWords = new Uint32Array(64 * 4)
   columns: ReplicaId[] = []
   vector: VersionVector | undefined
+  /** The sequence number of the one write that the delta is, all of it: a single uniform block of one column. Else 0. */
+  writeSeq = 0
 
   /**
    * Takes the delta apart that fills what is left of `reader`.
@@ -136,6 +133,7 @@ export class DecodedDelta {
     this.cellCount = 0
     this.columns = []
     this.vector = undefined
+    this.writeSeq = 0
     const version = reader.uint8()
     if (version !== DELTA_VERSION) reader.fail(`delta is version ${version}, expected ${DELTA_VERSION},`)
     while (reader.left > 0) {
@@ -144,15 +142,12 @@ export class DecodedDelta {
       else if (part === PART_VECTOR) this.#decodeVector(reader)
       else reader.fail(`unknown part ${part}`)
     }
+    if (this.columns.length !== 1 || this.vector !== undefined) this.writeSeq = 0
   }
 
   #decodeVector(reader: ByteReader): void {
     this.vector ??= new VersionVector()
-    const count = reader.varint()
-    for (let index = 0; index < count; index++) {
-      const replica = readReplica(reader)
-      this.vector.raise(replica, readSeq(reader))
-    }
+    decodeVectorInto(reader, this.vector)
   }
 
   #decodeBlock(reader: ByteReader): void {
@@ -166,6 +161,7 @@ export class DecodedDelta {
       this.columns.push(readReplica(reader))
       previous.push(readSeq(reader))
     }
+    if ((flags & UNIFORM) !== 0) this.writeSeq = previous[0]!
     const rowCount = reader.varint()
     // A row takes two bytes at least, so a count that is too high is found before anything is allocated for it.
     if (rowCount * 2 > reader.left) reader.fail(`${rowCount} rows do not fit`)
@@ -252,16 +248,4 @@ export class DecodedDelta {
 function enlarged<T extends { set(source: T): void }>(source: T, target: T): T {
   target.set(source)
   return target
-}
-
-function readReplica(reader: ByteReader): ReplicaId {
-  const node = reader.varint()
-  if (node > NODE_MAX) reader.fail(`node id ${node}`)
-  return { node, incarnation: reader.varint() }
-}
-
-function readSeq(reader: ByteReader): number {
-  const seq = reader.varint()
-  if (seq > SEQ_MAX) reader.fail(`sequence number ${seq}`)
-  return seq
 }

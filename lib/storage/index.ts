@@ -6,5 +6,17 @@ export { DELTA_VERSION, DecodedDelta, writeBlockHead } from './delta.ts'
 export { encodeCells, type PlainCell } from './encode-cells.ts'
 export type { Count, ReplicaOptions } from './replica.ts'
 export { Replica } from './replica.ts'
+export type { SinceStart, SinceStep } from './since.ts'
 export type { ReplicaId } from './vector.ts'
-export { NODE_MAX, replicaKey, SEQ_MAX, VersionVector } from './vector.ts'
+export {
+  decodeVector,
+  encodeVector,
+  FOLDED,
+  LIST_INCARNATIONS,
+  NODE_MAX,
+  replicaKey,
+  SEQ_MAX,
+  SLOT_BASE,
+  SLOTS_MAX,
+  VersionVector,
+} from './vector.ts'

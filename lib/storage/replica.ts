@@ -9,11 +9,11 @@ import { CounterError } from '../base/errors.ts'
 import { hashName, type NameHash } from '../base/hash.ts'
 import { AMOUNT_WORDS, type Batch } from './batch.ts'
 import { Claims } from './claims.ts'
-import { CELL_WORDS, Column } from './column.ts'
+import { CELL_WORDS, Column, SPAN_SHIFT } from './column.ts'
 import { DELTA_VERSION, type DecodedDelta, MINUS, UNIFORM, writeBlockHead } from './delta.ts'
-import { encodeSince } from './since.ts'
+import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, LENGTH_BYTES_MAX, LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
-import { type ReplicaId, replicaKey, SEQ_MAX, VersionVector } from './vector.ts'
+import { FOLDED, LIST_INCARNATIONS, NODE_MAX, type ReplicaId, replicaKey, SEQ_MAX, VersionVector } from './vector.ts'
 
 /** An integer; a bigint only beyond +-(2^53 - 1). */
 export type Count = number | bigint
@@ -40,6 +40,10 @@ export class Replica {
   readonly #vector = new VersionVector()
   #self: Column
   #seq = 0
+  /** Cells that were news although the vector covered them. A start that replays its log counts some without cause. */
+  hiddenCells = 0
+  /** Cells of the own column that a merge has brought as news. */
+  ownNews = 0
   /** Scratch: names being looked up, and the rows of the batch at hand, by its names. */
   readonly #lookup = new Lookup()
   #rows = new Uint32Array(1024)
@@ -267,6 +271,7 @@ export class Replica {
     const column = this.#self
     const withMinus = column.subtracted
     const bytes = writer.bytes
+    const marks = column.marks
     const seqLow = seq >>> 0
     const seqHigh = Math.floor(seq / WORD)
     let end = writer.length
@@ -289,6 +294,7 @@ export class Replica {
       cells[at + 1] = high
       cells[at + 2] = seqLow
       cells[at + 3] = seqHigh
+      marks[row >>> SPAN_SHIFT] = seq
       end = writeVarint64(bytes, end, low, high)
       if (!withMinus) continue
       const minusAt = (row & CHUNK_MASK) * 2
@@ -308,6 +314,9 @@ export class Replica {
     const { cellCount, cellRow, cellColumn, cellSeq, cellWords } = delta
     // A column is made when its first cell comes: to be named is not enough.
     const columns = new Array<Column | undefined>(delta.columns.length).fill(undefined)
+    /** Of each column the sequence number that was covered before. */
+    const covered = new Array<number>(delta.columns.length).fill(0)
+    const seqBefore = this.#seq
     const { rows } = this.#lookup
     let news = 0
     let cell = 0
@@ -318,9 +327,18 @@ export class Replica {
         const at = cell * 4
         const seq = cellSeq[cell]!
         const number = cellColumn[cell]!
-        const column = (columns[number] ??= this.#columnOf(delta.columns[number]!))
+        let column = columns[number]
+        if (column === undefined) {
+          column = this.#columnOf(delta.columns[number]!)
+          columns[number] = column
+          covered[number] = column === this.#self ? seqBefore : this.#vector.get(column.replica)
+        }
         const row = rows[cellRow[cell]! - first]!
-        if (column.join(row, cellWords[at]!, cellWords[at + 1]!, cellWords[at + 2]!, cellWords[at + 3]!, seq)) news++
+        if (column.join(row, cellWords[at]!, cellWords[at + 1]!, cellWords[at + 2]!, cellWords[at + 3]!, seq)) {
+          news++
+          if (seq <= covered[number]!) this.hiddenCells++
+          if (column === this.#self) this.ownNews++
+        }
         if (column === this.#self && seq > this.#seq) this.#seq = seq
       }
     }
@@ -329,6 +347,20 @@ export class Replica {
       this.#seq = Math.max(this.#seq, delta.vector.get(this.self))
     }
     return news
+  }
+
+  /**
+   * Joins a delta that was read from the own log or a snapshot. A delta that is a whole write says that its number is known,
+   * and so does a row of them: columns that this node has written under earlier incarnations are covered to their end, and a
+   * write without names keeps its number.
+   */
+  replay(delta: DecodedDelta): void {
+    this.merge(delta)
+    const { writeSeq } = delta
+    const replica = delta.columns[0]
+    if (writeSeq === 0 || replica === undefined || !isWriter(replica)) return
+    if (replicaKey(replica) === replicaKey(this.self)) this.#seq = Math.max(this.#seq, writeSeq)
+    else if (writeSeq === this.#vector.get(replica) + 1) this.#vector.raise(replica, writeSeq)
   }
 
   /** Leaves the rows of the delta's rows [first, last) in the lookup, adding those that are missing. */
@@ -379,9 +411,15 @@ export class Replica {
    * The vector is the one of the beginning; cells that change meanwhile are given as they then are, so the sum of the
    * deltas holds at least all that the vector says. Each step is a few milliseconds of work; a view of scratch memory,
    * to be used before the next step.
+   * @param known is read at once
+   * @param start where to go on, when an earlier answer of this life was cut off: from the chunk that its last step named,
+   *   and the last delta says the vector of that answer's beginning
+   * Cost: a comparison for each chunk and column, and of the chunks with news for each span; then one for each cell of a span with news.
    */
-  since(known: VersionVector): Generator<Uint8Array, void> {
-    return encodeSince(this.table, this.#columns, known, this.vector())
+  since(known: VersionVector, start?: SinceStart): Generator<SinceStep, void> {
+    const columns = this.#columns.slice()
+    const beyond = columns.map((column) => known.get(column.replica))
+    return encodeSince(this.table, columns, beyond, start?.vector.copy() ?? this.vector(), start?.chunk ?? 0)
   }
 
   /** How many rows without a name are read as part of one. Cost: a probe for each row, none without such rows. */
@@ -422,6 +460,10 @@ export class Replica {
 }
 
 const NO_CELLS = new Uint32Array(0)
+
+/** Whether the column is one of a node's own writes, each a number: not one of imports or slots, or a folded one. */
+const isWriter = ({ node, incarnation }: ReplicaId): boolean =>
+  node <= NODE_MAX && incarnation > FOLDED && incarnation < LIST_INCARNATIONS
 
 function narrow(value: bigint): Count {
   const number = Number(value)

@@ -1,78 +1,142 @@
-// What a vector does not cover, as encoded deltas: the rows chunk by chunk, of each the columns in which something is newer.
-// A block ends when its names or its cells are as many as make a step of a few milliseconds.
+// What a vector does not cover, as encoded deltas: the rows span by span, of each the columns in which something is newer.
+// Spans and chunks in which nothing is newer are passed over by their marks, so the cost grows with what has changed.
+// A delta ends when its names or its cells are as many as make a step of a few milliseconds; it may hold blocks of several chunks.
 
 import { ByteWriter } from '../base/bytes.ts'
-import { CELL_WORDS, type Column } from './column.ts'
+import { CELL_WORDS, type Column, SPAN_ROWS, SPAN_SHIFT } from './column.ts'
 import { BLOCK_COLUMNS_MAX, DELTA_VERSION, writeBlock, writeVector } from './delta.ts'
 import { CHUNK_MASK, CHUNK_ROWS, CHUNK_SHIFT, type Table } from './table.ts'
 import type { VersionVector } from './vector.ts'
 
-/** A block ends after the row with which its names reach this. */
-const BLOCK_NAME_BYTES = 1 << 20
-/** A block ends after the row with which its cells reach this. */
-const BLOCK_CELLS = 8192
+/** A step of an answer to "what is new": an encoded delta, and the chunk from which a later request may go on. */
+export interface SinceStep {
+  /** Scratch, to be used before the next step. */
+  readonly delta: Uint8Array
+  readonly nextChunk: number
+}
+
+/** Where an answer goes on that was cut off. Only good within one life of the process that gave it. */
+export interface SinceStart {
+  readonly chunk: number
+  /** The vector of the answer's beginning: what its last delta says. */
+  readonly vector: VersionVector
+}
+
+/** A delta ends after the row with which its names reach this. */
+const STEP_NAME_BYTES = 1 << 20
+/** A delta ends after the row with which its cells reach this. */
+const STEP_CELLS = 8192
+/** A delta that holds anything ends with the block after which so many cells were looked at. */
+const STEP_LOOKS = 1 << 19
 const WORD = 0x1_0000_0000
 
-/** See Replica.since. */
+/**
+ * See Replica.since.
+ * @param columns those that are given; one that is made meanwhile holds nothing that `vector` says
+ * @param beyond for each of them the sequence number up to which it is known
+ * @param from the chunk to begin with
+ */
 export function* encodeSince(
   table: Table,
   columns: readonly Column[],
-  known: VersionVector,
+  beyond: readonly number[],
   vector: VersionVector,
-): Generator<Uint8Array, void> {
+  from: number,
+): Generator<SinceStep, void> {
   const writer = new ByteWriter(1 << 16)
   const chosen = new Chosen()
-  for (let chunk = 0; chunk << CHUNK_SHIFT < table.rowCount; chunk++) {
-    const newer = columns.filter((column) => (column.highest[chunk] ?? 0) > known.get(column.replica))
+  const begin = (): void => {
+    writer.length = 0
+    writer.uint8(DELTA_VERSION)
+    chosen.clear()
+  }
+  begin()
+  let chunk = from
+  for (; chunk * CHUNK_ROWS < table.rowCount; chunk++) {
+    const newer: number[] = []
+    for (let at = 0; at < columns.length; at++) if ((columns[at]!.highest[chunk] ?? 0) > beyond[at]!) newer.push(at)
+    const end = Math.min((chunk + 1) * CHUNK_ROWS, table.rowCount)
     for (let first = 0; first < newer.length; first += BLOCK_COLUMNS_MAX) {
-      const group = newer.slice(first, first + BLOCK_COLUMNS_MAX)
-      const beyond = group.map((column) => known.get(column.replica))
-      let row = chunk << CHUNK_SHIFT
-      const end = Math.min(row + CHUNK_ROWS, table.rowCount)
-      while (row < end) {
-        row = chosen.choose(table, group, beyond, row, end)
-        if (chosen.count === 0) continue
-        writer.length = 0
-        writer.uint8(DELTA_VERSION)
-        writeBlock(writer, table, group, chosen)
-        yield writer.written()
+      const numbers = newer.slice(first, first + BLOCK_COLUMNS_MAX)
+      const group = numbers.map((at) => columns[at]!)
+      const known = numbers.map((at) => beyond[at]!)
+      for (let row = chunk * CHUNK_ROWS; row < end; ) {
+        row = chosen.choose(table, group, known, row, end)
+        if (chosen.count > 0) writeBlock(writer, table, group, chosen)
+        if (!chosen.isFull) continue
+        const done = row === end && first + BLOCK_COLUMNS_MAX >= newer.length
+        yield { delta: writer.written(), nextChunk: done ? chunk + 1 : chunk }
+        begin()
       }
     }
   }
-  writer.length = 0
-  writer.uint8(DELTA_VERSION)
+  if (chosen.cellCount > 0) yield { delta: writer.written(), nextChunk: chunk }
+  begin()
   writeVector(writer, vector)
-  yield writer.written()
+  yield { delta: writer.written(), nextChunk: chunk }
 }
 
-/** Rows for a block, and of each which columns. */
+/** Rows for a block, and of each which columns; and how much the blocks of a delta hold together. */
 class Chosen {
   count = 0
-  readonly rows = new Uint32Array(BLOCK_CELLS)
-  readonly masks = new Uint32Array(BLOCK_CELLS)
+  readonly rows = new Uint32Array(STEP_CELLS)
+  readonly masks = new Uint32Array(STEP_CELLS)
+  /** Of the delta so far. */
+  cellCount = 0
+  #nameBytes = 0
+  #looks = 0
 
-  /** Chooses rows of [row, end), all in one chunk, until the block is full, and returns where to go on. */
+  /** A new delta begins. */
+  clear(): void {
+    this.cellCount = 0
+    this.#nameBytes = 0
+    this.#looks = 0
+  }
+
+  /** Whether the delta should end with what it holds. */
+  get isFull(): boolean {
+    if (this.cellCount === 0) return false
+    return this.cellCount >= STEP_CELLS || this.#nameBytes >= STEP_NAME_BYTES || this.#looks >= STEP_LOOKS
+  }
+
+  /** Chooses rows of [row, end), all in one chunk, until the delta is full, and returns where to go on. */
   choose(table: Table, columns: readonly Column[], beyond: readonly number[], row: number, end: number): number {
     const { rows, masks } = this
     const cells = columns.map((column) => column.cells[row >>> CHUNK_SHIFT]!)
+    let { cellCount } = this
     let count = 0
-    let cellCount = 0
-    let nameBytes = 0
-    for (; row < end && nameBytes < BLOCK_NAME_BYTES && cellCount < BLOCK_CELLS; row++) {
-      const seqAt = (row & CHUNK_MASK) * CELL_WORDS + 2
-      let mask = 0
-      for (let column = 0; column < cells.length; column++) {
-        const words = cells[column]!
-        if (words[seqAt + 1]! * WORD + words[seqAt]! <= beyond[column]!) continue
-        mask |= 1 << column
-        cellCount++
+    let nameBytes = this.#nameBytes
+    while (row < end && nameBytes < STEP_NAME_BYTES && cellCount < STEP_CELLS) {
+      const spanEnd = Math.min((row | (SPAN_ROWS - 1)) + 1, end)
+      if (!anyNewer(columns, beyond, row >>> SPAN_SHIFT)) {
+        row = spanEnd
+        continue
       }
-      if (mask === 0) continue
-      rows[count] = row
-      masks[count++] = mask
-      nameBytes += table.nameLength(row)
+      this.#looks += (spanEnd - row) * cells.length
+      for (; row < spanEnd && nameBytes < STEP_NAME_BYTES && cellCount < STEP_CELLS; row++) {
+        const seqAt = (row & CHUNK_MASK) * CELL_WORDS + 2
+        let mask = 0
+        for (let column = 0; column < cells.length; column++) {
+          const words = cells[column]!
+          if (words[seqAt + 1]! * WORD + words[seqAt]! <= beyond[column]!) continue
+          mask |= 1 << column
+          cellCount++
+        }
+        if (mask === 0) continue
+        rows[count] = row
+        masks[count++] = mask
+        nameBytes += table.nameLength(row)
+      }
     }
     this.count = count
+    this.cellCount = cellCount
+    this.#nameBytes = nameBytes
     return row
   }
+}
+
+/** Whether one of the columns has something newer in the span. */
+function anyNewer(columns: readonly Column[], beyond: readonly number[], span: number): boolean {
+  for (let at = 0; at < columns.length; at++) if (columns[at]!.marks[span]! > beyond[at]!) return true
+  return false
 }

@@ -1,20 +1,8 @@
 // What replication needs of the store behind it. lib/persistence's Store satisfies it.
 
-import type { ReplicaId, VersionVector } from '../storage/index.ts'
+import type { ReplicaId, SinceStart, SinceStep, VersionVector } from '../storage/index.ts'
 
-/** A step of an answer to "what is new": an encoded delta, and the chunk from which a later request may go on. */
-export interface SinceStep {
-  /** Scratch, to be used before the next step. */
-  readonly delta: Uint8Array
-  readonly nextChunk: number
-}
-
-/** Where an answer goes on that was cut off. Only good within one life of the process that gave it. */
-export interface SinceStart {
-  readonly chunk: number
-  /** The vector of the answer's beginning: what its last frame says. */
-  readonly vector: VersionVector
-}
+export type { SinceStart, SinceStep }
 
 export interface SyncStore {
   /** Who writes the own column now. */

@@ -142,7 +142,7 @@ function benchMerge(source: Replica, nameCount: number): void {
       if (step.done) break
       longest = Math.max(longest, micros)
       spent.since += micros
-      const bytes = step.value.slice()
+      const bytes = step.value.delta.slice()
       spent.new += cpuMicros(() => merge(target, bytes))
       spent.known += cpuMicros(() => merge(target, bytes))
     }

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { ByteReader } from '../../lib/base/bytes.ts'
 import { CounterError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
-import { DecodedDelta, NODE_MAX, Replica, SEQ_MAX } from '../../lib/storage/index.ts'
+import { DecodedDelta, Replica, SEQ_MAX, SLOT_BASE, SLOTS_MAX } from '../../lib/storage/index.ts'
 
 export interface Outcome {
   refused: number
@@ -87,7 +87,7 @@ export function checkDecoded(decoded: DecodedDelta, from: number, to: number): v
     assert(Number.isInteger(seq) && seq >= 1 && seq <= SEQ_MAX, `sequence number ${seq}`)
   }
   for (const { replica, seq } of decoded.vector ?? []) {
-    assert(replica.node >= 0 && replica.node <= NODE_MAX && Number.isSafeInteger(replica.incarnation))
+    assert(replica.node >= 0 && replica.node < SLOT_BASE + SLOTS_MAX && Number.isSafeInteger(replica.incarnation))
     assert(seq >= 0 && seq <= SEQ_MAX)
   }
   for (const array of [decoded.nameFrom, decoded.cellRow]) assert(array.length <= 1 << 14, 'arrays grow with the input only')

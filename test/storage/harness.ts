@@ -62,7 +62,7 @@ export const merge = (replica: Replica, bytes: Uint8Array): number => replica.me
 
 /** All of what `known` does not cover, as separate deltas; copies, as each step overwrites the one before. */
 export const deltasSince = (replica: Replica, known = new VersionVector()): Uint8Array[] =>
-  Array.from(replica.since(known), (delta) => delta.slice())
+  Array.from(replica.since(known), ({ delta }) => delta.slice())
 
 export interface Cell {
   readonly name: string

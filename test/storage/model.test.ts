@@ -110,7 +110,7 @@ test('what is counted while an exchange goes on is in it or in the next one', ()
     names.map((name) => [name, 1] as const),
   )
   let steps = 0
-  for (const delta of source.since(target.vector())) {
+  for (const { delta } of source.since(target.vector())) {
     merge(target, delta.slice())
     increment(
       source,
@@ -119,7 +119,7 @@ test('what is counted while an exchange goes on is in it or in the next one', ()
     steps++
   }
   assert.ok(steps > 3)
-  for (const delta of source.since(target.vector())) merge(target, delta.slice())
+  for (const { delta } of source.since(target.vector())) merge(target, delta.slice())
   assert.equal(stateOf(target), stateOf(source))
 })
 
