@@ -1,26 +1,33 @@
 // IDENTITY: who writes the own column in this directory, and which directory that is. One line of JSON and its crc32.
 // An incarnation is resumed only in the directory it was made in; in a copy or a restored backup, where the inode numbers
 // are others, a new one is opened, because the original may live on and two writers of one column would lose counts.
+// `relaxed` is true while a life runs that acknowledges before the disk has it (COUNTER_FSYNC=interval, never): found by a start,
+// it says that sequence numbers may have been given out that the log has lost.
 
 import { crc32 } from 'node:zlib'
+import { assert } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
-import { NODE_MAX, type ReplicaId } from '../storage/index.ts'
+import { LIST_INCARNATIONS, NODE_MAX, type ReplicaId } from '../storage/index.ts'
 import { type Disk, errorCode, readWhole, replaceFile } from './disk.ts'
 
 export const IDENTITY_NAME = 'IDENTITY'
-export const IDENTITY_VERSION = 1
+export const IDENTITY_VERSION = 2
 
 export interface Identity extends ReplicaId {
   /** Whether the directory and the file are the very ones that were written, not copies. */
   readonly original: boolean
+  /** Whether a life that acknowledged before the disk had it did not end cleanly. */
+  readonly relaxed: boolean
 }
 
 interface Fields {
   version: number
   node: number
   incarnation: number
+  /** Missing in version 1. */
+  relaxed?: boolean
   directory: string
   file: string
 }
@@ -44,22 +51,37 @@ export async function readIdentity(disk: Disk, directory: string): Promise<Ident
   }
   const fields = parse(text, path)
   const original = fields.directory === (await disk.identify(directory)) && fields.file === inode
-  return { node: fields.node, incarnation: fields.incarnation, original }
+  return { node: fields.node, incarnation: fields.incarnation, original, relaxed: fields.relaxed ?? false }
 }
 
 /** Makes `self` the identity of the directory, durably. */
-export async function writeIdentity(disk: Disk, directory: string, self: ReplicaId): Promise<void> {
+export async function writeIdentity(disk: Disk, directory: string, self: ReplicaId, relaxed: boolean): Promise<void> {
   const inode = await disk.identify(directory)
   await replaceFile(disk, directory, IDENTITY_NAME, async (file) => {
-    const fields: Fields = { version: IDENTITY_VERSION, ...self, directory: inode, file: await file.identify() }
+    const { node, incarnation } = self
+    const fields: Fields = {
+      version: IDENTITY_VERSION,
+      node,
+      incarnation,
+      relaxed,
+      directory: inode,
+      file: await file.identify(),
+    }
     const json = JSON.stringify(fields)
     return Buffer.from(`${json} ${crcOf(json)}\n`)
   })
 }
 
-/** An incarnation that no other life of any node has: the second it begins, and twenty random bits. */
-export function newIncarnation(clock: Clock, random: Random): number {
-  return Math.floor(clock.now() / 1000) * 2 ** 20 + (random.uint32() >>> 12)
+/**
+ * An incarnation that no other life of any node has: the second it begins, and twenty random bits.
+ * @param above it is greater than this, also when the clock has gone back
+ */
+export function newIncarnation(clock: Clock, random: Random, above: number): number {
+  const bits = random.uint32() >>> 12
+  const timely = Math.floor(clock.now() / 1000) * 2 ** 20 + bits
+  const incarnation = timely > above ? timely : above + 1 + bits
+  assert(incarnation < LIST_INCARNATIONS, 'incarnations of nodes end where those of lists begin')
+  return incarnation
 }
 
 const crcOf = (text: string): string => crc32(text).toString(16).padStart(8, '0')
@@ -68,7 +90,11 @@ function parse(text: string, path: string): Fields {
   const match = /^(\{[^\n]*\}) ([0-9a-f]{8})\n$/.exec(text)
   if (!match || crcOf(match[1]!) !== match[2]) invalid(path, 'is damaged: its checksum does not fit')
   const fields = JSON.parse(match[1]!) as Fields
-  if (fields.version !== IDENTITY_VERSION) invalid(path, `is version ${fields.version}, expected ${IDENTITY_VERSION}`)
+  if (fields.version !== IDENTITY_VERSION && fields.version !== 1) {
+    invalid(path, `is version ${fields.version}, expected ${IDENTITY_VERSION} or 1`)
+  }
+  const relaxedType = fields.version === 1 ? 'undefined' : 'boolean'
+  if (typeof fields.relaxed !== relaxedType) invalid(path, `says relaxed: ${fields.relaxed}`)
   const isWhole = (value: unknown, max: number) =>
     Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max
   if (!isWhole(fields.node, NODE_MAX)) invalid(path, `names node ${fields.node}`)

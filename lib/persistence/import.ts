@@ -7,7 +7,16 @@ import { createHash } from 'node:crypto'
 import type { ByteReader } from '../base/bytes.ts'
 import { type Clock, nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
-import { DecodedDelta, encodeCells, type PlainCell, type ReplicaId } from '../storage/index.ts'
+import {
+  DecodedDelta,
+  encodeCells,
+  encodeKnown,
+  LIST_INCARNATIONS,
+  type PlainCell,
+  type ReplicaId,
+  SEQ_MAX,
+  type VersionVector,
+} from '../storage/index.ts'
 import { type Disk, type DiskFile, readWhole } from './disk.ts'
 import { takeReply } from './replies.ts'
 import { readSnapshot, SNAPSHOT_MAGIC } from './snapshot.ts'
@@ -17,6 +26,9 @@ export type ImportFormat = 'backup' | 'original' | 'list'
 /** What an import needs of the store. */
 export interface ImportTarget {
   merge(delta: Uint8Array): Promise<number>
+  vector(): VersionVector
+  /** Of the cells, as they would stand in the column of `replica`, those that say more than what is known. */
+  newCells(replica: ReplicaId, cells: readonly PlainCell[]): PlainCell[]
   mergeReply(record: Uint8Array): Promise<void>
 }
 
@@ -41,8 +53,9 @@ const DELTA_CELLS = 8192
 const COUNT_MAX = 2n ** 64n - 1n
 /** The original keeps a slot a node; its node ids are small. */
 const SLOTS_MAX = 4096
-/** Incarnations from here on are made of a list's content; those of nodes are below for the next hundred years. */
-const LIST_INCARNATION = 2n ** 52n
+/** Sequence numbers made of totals end here, so that there are more for later files. */
+const SEQ_LIMIT = SEQ_MAX - 2 ** 32
+const LIST_INCARNATION = BigInt(LIST_INCARNATIONS)
 
 /** @throws CounterError IMPORT_INVALID, SNAPSHOT_CORRUPT: nothing was taken in; or what the target throws */
 export async function importFile(path: string, target: ImportTarget, options: ImportOptions): Promise<Imported> {
@@ -56,16 +69,28 @@ export async function importFile(path: string, target: ImportTarget, options: Im
     const columns = isOriginal ? parseOriginal(bytes, path) : parseList(bytes, path, options)
     let cells = 0
     let news = 0
-    for (const { replica, cells: all } of columns) {
-      for (let from = 0; from < all.length; from += DELTA_CELLS) {
-        news += await target.merge(encodeCells(replica, 1, all.slice(from, from + DELTA_CELLS)))
-      }
-      cells += all.length
+    for (const column of columns) {
+      news += await importColumn(column, target)
+      cells += column.cells.length
     }
     return { format: isOriginal ? 'original' : 'list', cells, news }
   } finally {
     await file.close()
   }
+}
+
+/** Joins the cells that are news under a new sequence number, and then says that the column is known up to it. Returns how many. */
+async function importColumn({ replica, cells, seq: own }: ImportedColumn, target: ImportTarget): Promise<number> {
+  if (cells.length === 0) return 0
+  const known = target.vector().get(replica)
+  const seq = Math.max(known + 1, own)
+  let news = 0
+  for (let from = 0; from < cells.length; from += DELTA_CELLS) {
+    const fresh = target.newCells(replica, cells.slice(from, from + DELTA_CELLS))
+    if (fresh.length > 0) news += await target.merge(encodeCells(replica, seq, fresh))
+  }
+  if (news > 0 || known === 0) await target.merge(encodeKnown(replica, seq))
+  return news
 }
 
 async function importBackup(file: DiskFile, path: string, target: ImportTarget, options: ImportOptions): Promise<Imported> {
@@ -91,6 +116,8 @@ async function importBackup(file: DiskFile, path: string, target: ImportTarget, 
 interface ImportedColumn {
   readonly replica: ReplicaId
   readonly cells: PlainCell[]
+  /** The sequence number that the cells get, if nothing greater is known of the column. */
+  readonly seq: number
 }
 
 /** The original's file is `u64 key, u64 n, n x u64` over and over; text never is, because n would be huge. */
@@ -116,7 +143,16 @@ function parseOriginal(bytes: Uint8Array, path: string): ImportedColumn[] {
     }
     at = end
   }
-  return slots.map((cells, node) => ({ replica: { node, incarnation: 0 }, cells }))
+  return slots.map((cells, node) => ({ replica: { node, incarnation: 0 }, cells, seq: sequenceOf(cells) }))
+}
+
+/**
+ * The sum of the totals. Slots only grow, so of two files with the same slot the newer one has the greater number, also when
+ * two nodes take in one each: the newer one then is what they agree on.
+ */
+function sequenceOf(cells: readonly PlainCell[]): number {
+  const sum = cells.reduce((sum, { plus }) => sum + plus, 1n)
+  return Number(sum < BigInt(SEQ_LIMIT) ? sum : BigInt(SEQ_LIMIT))
 }
 
 const cutOff = (path: string, at: number): CounterError =>
@@ -147,7 +183,13 @@ function parseList(bytes: Uint8Array, path: string, options: ImportOptions): Imp
   const encoder = new TextEncoder()
   const cells = [...totals].map(([name, total]) => ({ name: encoder.encode(name), ...total }))
   const digest = createHash('sha256').update(bytes).digest().readBigUInt64LE(0)
-  return [{ replica: { node: options.node, incarnation: Number(LIST_INCARNATION | (digest & (LIST_INCARNATION - 1n))) }, cells }]
+  return [
+    {
+      replica: { node: options.node, incarnation: Number(LIST_INCARNATION | (digest & (LIST_INCARNATION - 1n))) },
+      cells,
+      seq: 1,
+    },
+  ]
 }
 
 function parseLine(line: string, where: string, nameBytesMax: number): { name: string; count: bigint } {

@@ -10,6 +10,7 @@ import { type Count, Replica } from '../storage/index.ts'
 import type { Disk } from './disk.ts'
 import { readRecords } from './frame.ts'
 import { type Identity, readIdentity } from './identity.ts'
+import { readMembers } from './members.ts'
 import { listDirectory, readSegment, recover } from './recover.ts'
 import { Replies } from './replies.ts'
 import { segmentName } from './segment.ts'
@@ -61,6 +62,8 @@ export async function inspect(disk: Disk, directory: string, clock: Clock, hash:
   }
   const listing = await listDirectory(disk, directory)
   const identity = await noted(() => readIdentity(disk, directory))
+  const members = await noted(() => readMembers(disk, directory))
+  if (members?.damage) problems.push(members.damage)
   const fresh = () => ({
     replica: new Replica({ self: identity ?? { node: 0, incarnation: 0 }, hash, namesMax: 0 }),
     replies: new Replies({ clock, ttlMs: Number.POSITIVE_INFINITY, max: Number.POSITIVE_INFINITY }),

@@ -30,6 +30,8 @@ export interface LogOptions {
   readonly queueBytesMax: number
   /** Called once, when the log can not go on. */
   readonly onFailure: (error: CounterError) => void
+  /** Called when a group has settled. */
+  readonly onSettled?: () => void
 }
 
 /** Where the log of an earlier life ends: its last segment and the position to go on from. */
@@ -254,6 +256,7 @@ export class Log {
         if (this.#failure) return
         group.succeed()
         group.reset()
+        this.#options.onSettled?.()
       }
       this.#busy = false
     } catch (error) {

@@ -7,10 +7,11 @@ import type { NameHash } from '../base/hash.ts'
 import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { Replica } from '../storage/index.ts'
-import type { Disk } from './disk.ts'
-import { newIncarnation, readIdentity, writeIdentity } from './identity.ts'
+import { type Disk, isDiskFull } from './disk.ts'
+import { type Identity, newIncarnation, readIdentity, writeIdentity } from './identity.ts'
 import type { Lock, TakeLock } from './lock.ts'
 import { type FsyncMode, Log } from './log.ts'
+import { type Members, readMembers } from './members.ts'
 import { listDirectory, type Recovery, recover } from './recover.ts'
 import { Replies } from './replies.ts'
 import { joinInto } from './snapshot.ts'
@@ -38,6 +39,8 @@ export interface StoreOptions {
   readonly snapshotLogBytes: number
   readonly replyTtlMs: number
   readonly repliesMax: number
+  /** Called when a group of the log has settled: something may be news to others. It must not throw. */
+  readonly onSettled?: () => void
 }
 
 /** What a start found and did. */
@@ -52,6 +55,8 @@ export interface Recovered {
   readonly incarnation: number
   /** Whether the incarnation is a new one. */
   readonly incarnationIsNew: boolean
+  /** What saveMembers has kept, or undefined. */
+  readonly members: Uint8Array | undefined
 }
 
 /** What a start has put together. */
@@ -64,6 +69,8 @@ export interface StoreParts {
   readonly recovered: Recovered
   readonly snapshots: Snapshots
   readonly failed: Promise<CounterError>
+  /** Whether the disk had no room for the identity: the first write must open a new incarnation. */
+  readonly renewalDue: boolean
 }
 
 /** Reads a locked directory, decides the incarnation and opens the log. @throws CounterError, with nothing changed */
@@ -71,20 +78,35 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
   const { disk, directory, clock, logger } = options
   const startedMs = clock.monotonicMs()
   const identity = await readIdentity(disk, directory)
-  const self = { node: options.nodeId, incarnation: identity?.incarnation ?? newIncarnation(clock, options.random) }
-  const replica = new Replica({ self: identity ?? self, hash: options.hash, namesMax: options.namesMax })
+  const members = await readMembers(disk, directory)
+  const self = { node: options.nodeId, incarnation: identity?.incarnation ?? newIncarnation(clock, options.random, 0) }
+  const replica = new Replica({
+    self: { ...self, node: identity?.node ?? self.node },
+    hash: options.hash,
+    namesMax: options.namesMax,
+  })
   const replies = new Replies({ clock, ttlMs: options.replyTtlMs, max: options.repliesMax })
   const recovery = await recover(disk, directory, clock, joinInto(replica, replies))
   reportRecovery(logger, recovery)
 
-  const resume = identity?.original === true && identity.node === options.nodeId
+  const resume = identity?.original === true && identity.node === options.nodeId && !identity.relaxed && !members.damage
+  const relaxed = options.fsync !== 'always'
   if (!resume) {
     if (identity) {
-      const why = identity.original ? `it was made as node ${identity.node}` : 'it is a copy or a restored backup'
+      const why = whyNot(identity, members, options.nodeId)
       logger.warn({ directory }, `the data directory goes on under a new incarnation, because ${why}; all counts are kept`)
-      replica.become({ node: options.nodeId, incarnation: newIncarnation(clock, options.random) })
     }
-    await writeIdentity(disk, directory, replica.self)
+    const above = replica.greatestIncarnation(options.nodeId)
+    if (identity || above > self.incarnation) {
+      replica.become({ node: options.nodeId, incarnation: newIncarnation(clock, options.random, above) })
+    }
+  }
+  let renewalDue = false
+  if (!resume || relaxed) {
+    await writeIdentity(disk, directory, replica.self, relaxed).catch((error) => {
+      if (!identity || !isDiskFull(error)) throw error
+      renewalDue = true
+    })
   }
   for (const name of (await listDirectory(disk, directory)).leftovers) await disk.remove(`${directory}/${name}`)
 
@@ -107,8 +129,17 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
     elapsedMs: clock.monotonicMs() - startedMs,
     incarnation: replica.self.incarnation,
     incarnationIsNew: !resume,
+    members: members.bytes,
   }
-  return { options, replica, replies, log, lock, recovered, snapshots, failed }
+  return { options, replica, replies, log, lock, recovered, snapshots, failed, renewalDue }
+}
+
+/** Why the identity is not resumed. */
+function whyNot(identity: Identity, members: Members, nodeId: number): string {
+  if (!identity.original) return 'it is a copy or a restored backup'
+  if (identity.node !== nodeId) return `it was made as node ${identity.node}`
+  if (identity.relaxed) return 'the last life wrote with COUNTER_FSYNC=interval or never and did not end cleanly'
+  return `it cannot be known who its members were: ${members.damage}`
 }
 
 function reportRecovery(logger: Logger, recovery: Recovery): void {

@@ -4,13 +4,25 @@
 
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { nextTurn } from '../base/clock.ts'
-import type { CounterError } from '../base/errors.ts'
-import { type Batch, type Count, DELTA_VERSION, DecodedDelta, type Replica, type ReplicaId } from '../storage/index.ts'
+import { CounterError } from '../base/errors.ts'
+import {
+  type Batch,
+  type Count,
+  DELTA_VERSION,
+  DecodedDelta,
+  type PlainCell,
+  type Replica,
+  type ReplicaId,
+  type SinceStart,
+  type SinceStep,
+  type VersionVector,
+} from '../storage/index.ts'
 import { diskFull, isDiskFull } from './disk.ts'
 import { RECORD_DELTA, RECORD_HEADER_BYTES, RECORD_ONCE } from './frame.ts'
 import { newIncarnation, writeIdentity } from './identity.ts'
 import type { Lock } from './lock.ts'
 import type { Log } from './log.ts'
+import { writeMembers } from './members.ts'
 import type { Once, Replies, StoredReply } from './replies.ts'
 import type { Snapshots } from './snapshots.ts'
 import { type Recovered, type StoreOptions, type StoreParts, start } from './start.ts'
@@ -40,6 +52,15 @@ export interface StoreStatus {
   readonly snapshotFailed: boolean
 }
 
+/** The place of a write in the history of its column. */
+export interface WriteAt {
+  readonly replica: ReplicaId
+  readonly seq: number
+}
+
+/** What an increment is answered with: the reply, and the write's own place; of a reply given again, the place of the newest own write. */
+export type Incremented = StoredReply & { readonly replayed: boolean; readonly at: WriteAt }
+
 /** Batches with more names than this get their new rows in slices, over several turns. */
 const SLICE_NAMES = 8192
 /** Bytes of a delta around its names and cells, and of a reply record around its texts, at most. */
@@ -60,7 +81,15 @@ export class Store {
   readonly #snapshots: Snapshots
   /** Large batches whose names all have rows. */
   readonly #spread = new WeakSet<Batch>()
+  /** Scratch of merge(). */
+  readonly #decoded = new DecodedDelta()
+  readonly #hiddenBefore: number
   #closing: Promise<void> | undefined
+  #refusal: Error | undefined
+  /** Why a new incarnation is due; no write is taken until it is there. */
+  #renewalDue: { readonly why: string; readonly above: number } | undefined
+  #renewing: Promise<void> | undefined
+  #savingMembers: Promise<void> = Promise.resolve()
   /** What the start found and did. */
   readonly recovered: Recovered
   /** Resolves when the store cannot go on; the process should then end. */
@@ -73,6 +102,8 @@ export class Store {
     this.#log = parts.log
     this.#lock = parts.lock
     this.#snapshots = parts.snapshots
+    this.#hiddenBefore = parts.replica.hiddenCells
+    if (parts.renewalDue) this.#renewalDue = { why: 'the disk was full when the node started', above: 0 }
     this.recovered = parts.recovered
     this.failed = parts.failed
   }
@@ -94,9 +125,11 @@ export class Store {
 
   /**
    * undefined: the batch can be written now, in this turn. A promise: wait for it, then ask again.
-   * @throws (or rejects with) CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, NAMES_MAX, CLOSED
+   * @throws (or rejects with) CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, NAMES_MAX, CLOSED, or what refuseWrites was given
    */
   admit(batch: Batch): Promise<void> | undefined {
+    if (this.#refusal) throw this.#refusal
+    if (this.#renewalDue) return this.#renewWhileDue()
     const nameBytes = batch.count === 0 ? 0 : batch.ends[batch.count - 1]!
     const inReply = batch.count === 1 ? nameBytes * ESCAPED_BYTES_MAX : 0
     const bytes = nameBytes + batch.count * CELL_BYTES_MAX + RECORD_HEADER_BYTES + DELTA_HEAD_BYTES + REPLY_BYTES_MAX + inReply
@@ -125,24 +158,31 @@ export class Store {
   /**
    * Adds a batch that was admitted in this turn. All state changes happen in the call; the batch may be reused when it returns.
    * @param reply makes the reply, after the change; it is kept when `once` is given
-   * @returns the reply, when it may leave the process
+   * @returns the reply and the write's place, when they may leave the process
    * @throws (as a rejection) CounterError NAMES_MAX, COUNT_OVERFLOW, KEY_IN_FLIGHT, KEY_REUSED: nothing was changed;
    *   LOG_FAILED: unknown
    */
-  async increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<StoredReply & { replayed: boolean }> {
+  async increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<Incremented> {
     this.#spread.delete(batch)
     const earlier = once && this.replay(once)
     if (earlier) return earlier
     if (once === undefined) {
       this.#log.append(RECORD_DELTA, (writer) => this.#replica.increment(batch, writer))
+      const at = this.#at
       const answer = reply()
       await this.#log.settled()
-      return { ...answer, replayed: false }
+      return { ...answer, replayed: false, at }
     }
     const { answer, landed } = this.#incrementOnce(batch, reply, once)
+    const at = this.#at
     await this.#log.settled()
     landed()
-    return { ...answer, replayed: false }
+    return { ...answer, replayed: false, at }
+  }
+
+  /** The place of the newest own write. */
+  get #at(): WriteAt {
+    return { replica: this.#replica.self, seq: this.#replica.seq }
   }
 
   /** The reply lies before the delta in the record but is made after it, so the delta is made aside first. */
@@ -166,9 +206,9 @@ export class Store {
   }
 
   /** The reply that was given to the same request before, or undefined. @throws CounterError KEY_IN_FLIGHT, KEY_REUSED */
-  replay(once: Once): Promise<StoredReply & { replayed: boolean }> | undefined {
+  replay(once: Once): Promise<Incremented> | undefined {
     const reply = this.#replies.find(once)
-    return reply && Promise.resolve({ ...reply, replayed: true })
+    return reply && Promise.resolve({ ...reply, replayed: true, at: this.#at })
   }
 
   /**
@@ -178,20 +218,27 @@ export class Store {
    * @throws (as a rejection) CounterError DELTA_INVALID, DISK_FULL, LOG_BUSY: nothing was changed; LOG_FAILED: unknown
    */
   async merge(delta: Uint8Array): Promise<number> {
-    const decoded = new DecodedDelta()
-    decoded.decode(new ByteReader(delta, 0, delta.length, 'DELTA_INVALID', 'delta'))
-    await this.#roomFor(delta.length)
-    const seq = this.#replica.seq
-    const news = this.#replica.merge(decoded)
+    const replica = this.#replica
+    const bytes = delta.length + RECORD_HEADER_BYTES
+    while (!this.#log.hasRoom(bytes)) await this.#log.makeRoom(bytes)
+    this.#decoded.decode(new ByteReader(delta, 0, delta.length, 'DELTA_INVALID', 'delta'))
+    const { ownNews, seq } = replica
+    const news = replica.merge(this.#decoded)
     this.#log.append(RECORD_DELTA, (writer) => writer.raw(delta))
-    if (this.#replica.seq > seq) await this.#renew()
+    if (replica.seq > seq || replica.ownNews > ownNews) await this.renew('the last one was written elsewhere too')
     await this.#log.settled()
     return news
   }
 
+  /** Of the cells, as they would stand in the column of `replica`, those that say more than what is known. */
+  newCells(replica: ReplicaId, cells: readonly PlainCell[]): PlainCell[] {
+    return this.#replica.newCells(replica, cells)
+  }
+
   /** Keeps a reply record that another node has given; `record` is as a snapshot holds it. */
   async mergeReply(record: Uint8Array): Promise<void> {
-    await this.#roomFor(record.length + 1)
+    const bytes = record.length + 1 + RECORD_HEADER_BYTES
+    while (!this.#log.hasRoom(bytes)) await this.#log.makeRoom(bytes)
     this.#log.append(RECORD_ONCE, (writer) => {
       writer.raw(record)
       writer.uint8(DELTA_VERSION)
@@ -200,19 +247,67 @@ export class Store {
     this.#replies.restore(new ByteReader(record, 0, record.length, 'DELTA_INVALID', 'reply record'))
   }
 
-  async #roomFor(bytes: number): Promise<void> {
-    while (!this.#log.hasRoom(bytes + RECORD_HEADER_BYTES)) await this.#log.makeRoom(bytes + RECORD_HEADER_BYTES)
+  /**
+   * Goes on under a new incarnation, greater than all that are known of this node id and than `above`. No write is taken from
+   * the call on until it is durable; when it cannot be made so, the next write tries again.
+   * @param why a clause for the log: "because ..." is put before it
+   * @throws (as a rejection) CounterError DISK_FULL, CLOSED, or what the disk throws
+   */
+  renew(why: string, above = 0): Promise<void> {
+    this.#renewalDue = { why, above: Math.max(above, this.#renewalDue?.above ?? 0) }
+    return this.#renewWhileDue()
+  }
+
+  #renewWhileDue(): Promise<void> {
+    if (this.#closing) return Promise.reject(closed())
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined
+    })
+    return this.#renewing
   }
 
   async #renew(): Promise<void> {
-    const { clock, directory, disk, logger, nodeId, random } = this.#options
-    const self = { node: nodeId, incarnation: newIncarnation(clock, random) }
-    await writeIdentity(disk, directory, self)
-    this.#replica.become(self)
-    logger.warn(
-      { directory },
-      'goes on under a new incarnation, because the last one was written elsewhere too; all counts are kept',
-    )
+    const { clock, directory, disk, fsync, logger, nodeId, random } = this.#options
+    for (let due = this.#renewalDue; due !== undefined; due = this.#renewalDue) {
+      const above = Math.max(due.above, this.#replica.greatestIncarnation(nodeId))
+      const self = { node: nodeId, incarnation: newIncarnation(clock, random, above) }
+      await writeIdentity(disk, directory, self, fsync !== 'always').catch(sayDiskFull)
+      this.#replica.become(self)
+      logger.warn({ directory }, `goes on under a new incarnation, because ${due.why}; all counts are kept`)
+      // What has come meanwhile may know of one that is greater still.
+      const greatest = Math.max(this.#renewalDue?.above ?? 0, this.#replica.greatestIncarnation(nodeId))
+      if (greatest <= self.incarnation) this.#renewalDue = undefined
+    }
+  }
+
+  /** From now on writes are refused with this error; undefined: they are taken again. */
+  refuseWrites(error: Error | undefined): void {
+    this.#refusal = error
+  }
+
+  /** Makes the members file say this, durably. `bytes` may be reused. @throws (as a rejection) CounterError DISK_FULL, CLOSED */
+  saveMembers(bytes: Uint8Array): Promise<void> {
+    if (this.#closing) return Promise.reject(closed())
+    const copy = bytes.slice()
+    const { directory, disk } = this.#options
+    const saved = this.#savingMembers.then(() => writeMembers(disk, directory, copy).catch(sayDiskFull))
+    this.#savingMembers = saved.catch(() => {})
+    return saved
+  }
+
+  /** A copy of what is known of each replica, own column included. It may leave the process only after settled(). */
+  vector(): VersionVector {
+    return this.#replica.vector()
+  }
+
+  /** The cells that `known` does not cover, see Replica.since. They may leave the process only after settled(). */
+  since(known: VersionVector, start?: SinceStart): Generator<SinceStep, void> {
+    return this.#replica.since(known, start)
+  }
+
+  /** Cells that were news although the vector covered them, since the start: what only digests find. */
+  get hiddenCells(): number {
+    return this.#replica.hiddenCells - this.#hiddenBefore
   }
 
   /** The value of a name, 0 when it was never counted. It may leave the process only after settled(). */
@@ -264,10 +359,28 @@ export class Store {
 
   async #close(): Promise<void> {
     try {
+      await this.#renewing?.catch(() => {})
+      await this.#savingMembers
       await this.#snapshots.close()
       await this.#log.close()
+      await this.#endCleanly()
     } finally {
       await this.#lock.release()
     }
   }
+
+  /** All is on disk, whatever the mode is, so the next start may resume the incarnation. When this fails it opens a new one. */
+  async #endCleanly(): Promise<void> {
+    const { directory, disk, fsync, logger } = this.#options
+    if (fsync === 'always') return
+    await writeIdentity(disk, directory, this.#replica.self, false).catch((error) => {
+      logger.warn({ directory }, `the next start opens a new incarnation, because the end could not be noted: ${error}`)
+    })
+  }
+}
+
+const closed = (): CounterError => new CounterError('CLOSED', 'the node is stopping')
+
+function sayDiskFull(error: unknown): never {
+  throw isDiskFull(error) ? diskFull(error) : error
 }

@@ -91,11 +91,25 @@ export class Column {
     return minus[at + 1]! * WORD + minus[at]!
   }
 
+  /** Whether P of the row is `high:low` or more. */
+  reaches(row: number, low: number, high: number): boolean {
+    const cells = this.cells[row >>> CHUNK_SHIFT]
+    if (cells === undefined) return low === 0 && high === 0
+    const at = (row & CHUNK_MASK) * CELL_WORDS
+    return cells[at + 1]! > high || (cells[at + 1]! === high && cells[at]! >= low)
+  }
+
   /** P minus N of the row, exact. */
   balanceOf(row: number): bigint {
-    const chunk = row >>> CHUNK_SHIFT
-    const inChunk = row & CHUNK_MASK
-    return uint64At(this.cells[chunk], inChunk * CELL_WORDS) - uint64At(this.minus[chunk], inChunk * 2)
+    return this.exactPlusOf(row) - this.exactMinusOf(row)
+  }
+
+  exactPlusOf(row: number): bigint {
+    return uint64At(this.cells[row >>> CHUNK_SHIFT], (row & CHUNK_MASK) * CELL_WORDS)
+  }
+
+  exactMinusOf(row: number): bigint {
+    return uint64At(this.minus[row >>> CHUNK_SHIFT], (row & CHUNK_MASK) * 2)
   }
 
   /**

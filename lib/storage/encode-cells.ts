@@ -1,10 +1,10 @@
-// Cells from elsewhere as a delta: what an import has read, given as plain values, becomes one column's cells under one
-// sequence number. For the edges; a write of this node's own goes by replica.ts.
+// Cells from elsewhere as deltas: what an import has read, given as plain values, becomes one column's cells under one
+// sequence number, and a vector says when the column is whole. For the edges; a write of this node's own goes by replica.ts.
 
 import { ByteWriter } from '../base/bytes.ts'
-import { DELTA_VERSION, MINUS, UNIFORM, writeBlockHead } from './delta.ts'
+import { DELTA_VERSION, MINUS, UNIFORM, writeBlockHead, writeVector } from './delta.ts'
 import { KEY_BYTES } from './table.ts'
-import type { ReplicaId } from './vector.ts'
+import { type ReplicaId, VersionVector } from './vector.ts'
 
 /** One cell: of a name (UTF-8, 1 to 65,535 bytes), or of a key when the name is not known. Counts are uint64. */
 export interface PlainCell {
@@ -28,7 +28,17 @@ export function encodeCells(replica: ReplicaId, seq: number, cells: readonly Pla
   return writer.written().slice()
 }
 
-function keyBytes(key: bigint): Uint8Array {
+/** The delta that says: of the column of `replica` everything is known up to `seq`. It comes after the cells. */
+export function encodeKnown(replica: ReplicaId, seq: number): Uint8Array {
+  const writer = new ByteWriter(64)
+  const vector = new VersionVector()
+  vector.raise(replica, seq)
+  writer.uint8(DELTA_VERSION)
+  writeVector(writer, vector)
+  return writer.written().slice()
+}
+
+export function keyBytes(key: bigint): Uint8Array {
   const bytes = new Uint8Array(KEY_BYTES)
   new DataView(bytes.buffer).setBigUint64(0, key, true)
   return bytes

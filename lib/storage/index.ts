@@ -3,7 +3,7 @@
 export type { Batch } from './batch.ts'
 export { AMOUNT_WORDS } from './batch.ts'
 export { DELTA_VERSION, DecodedDelta, writeBlockHead } from './delta.ts'
-export { encodeCells, type PlainCell } from './encode-cells.ts'
+export { encodeCells, encodeKnown, type PlainCell } from './encode-cells.ts'
 export type { Count, ReplicaOptions } from './replica.ts'
 export { Replica } from './replica.ts'
 export type { SinceStart, SinceStep } from './since.ts'

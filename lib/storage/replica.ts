@@ -11,7 +11,9 @@ import { AMOUNT_WORDS, type Batch } from './batch.ts'
 import { Claims } from './claims.ts'
 import { CELL_WORDS, Column, SPAN_SHIFT } from './column.ts'
 import { DELTA_VERSION, type DecodedDelta, MINUS, UNIFORM, writeBlockHead } from './delta.ts'
+import { keyBytes, type PlainCell } from './encode-cells.ts'
 import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
+import { Slots } from './slots.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, LENGTH_BYTES_MAX, LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
 import { FOLDED, LIST_INCARNATIONS, NODE_MAX, type ReplicaId, replicaKey, SEQ_MAX, VersionVector } from './vector.ts'
 
@@ -35,6 +37,7 @@ export class Replica {
   readonly #namesMax: number
   readonly #claims: Claims
   readonly #columns: Column[] = []
+  readonly #slots = new Slots(this.#columns)
   readonly #byReplica = new Map<string, Column>()
   /** What is known of the others. Of the own column everything is known, up to `#seq`. */
   readonly #vector = new VersionVector()
@@ -78,6 +81,13 @@ export class Replica {
     const vector = this.#vector.copy()
     vector.raise(this.self, this.#seq)
     return vector
+  }
+
+  /** The greatest incarnation of the node that is known here, in a column or the vector, and was not made of a list; or 0. */
+  greatestIncarnation(node: number): number {
+    const known = this.vector()
+    for (const { replica } of this.#columns) known.raise(replica, 1)
+    return known.incarnationOf(node)
   }
 
   /**
@@ -363,6 +373,20 @@ export class Replica {
     else if (writeSeq === this.#vector.get(replica) + 1) this.#vector.raise(replica, writeSeq)
   }
 
+  /** Of the cells, as they would stand in the column of `replica`, those whose P or N is more than what is known. */
+  newCells(replica: ReplicaId, cells: readonly PlainCell[]): PlainCell[] {
+    const column = this.#byReplica.get(replicaKey(replica))
+    return cells.filter(({ name, plus, minus }) => {
+      const row = typeof name === 'bigint' ? this.table.findKeyed(keyBytes(name), 0) : this.#rowOf(name)
+      if (row === -1 || column === undefined) return true
+      return plus > column.exactPlusOf(row) || minus > column.exactMinusOf(row)
+    })
+  }
+
+  #rowOf(name: Uint8Array): number {
+    return this.table.find(hashName(this.table.hash, name, 0, name.length), name, 0, name.length)
+  }
+
   /** Leaves the rows of the delta's rows [first, last) in the lookup, adding those that are missing. */
   #locateRows(delta: DecodedDelta, first: number, last: number): void {
     const { bytes, nameFrom, nameTo, keyed } = delta
@@ -429,12 +453,12 @@ export class Replica {
 
   /** The value of a name, over all replicas; 0 when it was never counted. */
   value(name: Uint8Array): Count {
-    const row = this.table.find(hashName(this.table.hash, name, 0, name.length), name, 0, name.length)
+    const row = this.#rowOf(name)
     if (row === -1) return this.#valueByKey(name)
     const claimed = this.#claims.claimedBy(row)
     if (claimed === -1) return this.valueOf(row)
-    const sum = BigInt(this.valueOf(row)) + BigInt(this.valueOf(claimed))
-    return narrow(sum)
+    const excess = this.#slots.any ? this.#slots.excess(claimed, row) : 0
+    return narrow(BigInt(this.#sum(row)) + BigInt(this.#sum(claimed)) + BigInt(excess))
   }
 
   /** The value of a name without a row, which may still be known by its key. */
@@ -443,18 +467,25 @@ export class Replica {
     return keyed === -1 ? 0 : this.valueOf(keyed)
   }
 
-  /** The value of a row, over all replicas. */
+  /** The value of a row, over all replicas; of a row without a name, without the name that has claimed it. */
   valueOf(row: number): Count {
+    const sum = this.#sum(row)
+    if (!this.#slots.any || this.table.nameLength(row) > 0) return sum
+    return narrow(BigInt(sum) + BigInt(this.#slots.excess(row, -1)))
+  }
+
+  /** What the columns of the row come to, slots of the original aside. */
+  #sum(row: number): Count {
     let plus = 0
     let minus = 0
-    for (const column of this.#columns) {
+    for (const column of this.#slots.real) {
       plus += column.plusOf(row)
       if (column.subtracted) minus += column.minusOfRow(row)
     }
     // Both sums are exact while they are safe integers: all terms are positive, so no rounding can bring them back below.
     if (plus <= Number.MAX_SAFE_INTEGER && minus <= Number.MAX_SAFE_INTEGER) return plus - minus
     let exact = 0n
-    for (const column of this.#columns) exact += column.balanceOf(row)
+    for (const column of this.#slots.real) exact += column.balanceOf(row)
     return narrow(exact)
   }
 }

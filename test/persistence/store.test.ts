@@ -43,8 +43,9 @@ test('a request with a key counts once, and is answered again after a restart fr
       else await machine[end]()
       store = await machine.open()
       const again = await machine.settle(machine.write(store, { a: 1 }, once('k'), 'another'))
-      assert.equal(again, { ...plainReply('the reply'), replayed: true })
-      assert.equal(await store.replay(once('k')), { ...plainReply('the reply'), replayed: true })
+      const at = { replica: store.self, seq: 1 }
+      assert.equal(again, { ...plainReply('the reply'), replayed: true, at })
+      assert.equal(await store.replay(once('k')), { ...plainReply('the reply'), replayed: true, at })
       assert.is(valueOf(store, 'a'), 1)
       await machine.kill()
     }
