@@ -7,9 +7,12 @@ import { nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import {
   type Batch,
+  type ChangedTotals,
   type Count,
   DELTA_VERSION,
   DecodedDelta,
+  type HeardTotals,
+  type Hearing,
   type PlainCell,
   type Replica,
   type ReplicaId,
@@ -313,6 +316,16 @@ export class Store {
   /** The value of a name, 0 when it was never counted. It may leave the process only after settled(). */
   value(name: Uint8Array): Count {
     return this.#replica.value(name)
+  }
+
+  /** What an original node has said, as a delta to be merged before this is called again. See Replica.hear. */
+  hear(heard: HeardTotals, isOurs: (node: number) => boolean): Hearing {
+    return this.#replica.hear(heard, isOurs)
+  }
+
+  /** Totals by key of what `known` does not cover. They may leave the process only after settled(). See Replica.changedTotals. */
+  changedTotals(known: VersionVector): Generator<ChangedTotals, void> {
+    return this.#replica.changedTotals(known)
   }
 
   /** undefined when all that value() has shown is acknowledged; else a promise for it. Rejects when the log failed. */

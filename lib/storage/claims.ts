@@ -7,10 +7,21 @@ import { crc64Into } from '../base/crc64.ts'
 import { HashIndex } from './hash-index.ts'
 import { KEY_BYTES, type Table } from './table.ts'
 
+/** Rows that share a key. */
+export interface Sharing {
+  readonly first: number
+  readonly later: readonly number[]
+  readonly keyed: number
+}
+
+const NONE: readonly number[] = []
+
 export class Claims {
   readonly #table: Table
   /** By key: the first row with a name. Made when the first row without one appears. */
   #byKey: HashIndex | undefined
+  /** By the first row with a key: the later ones, where there are any. */
+  readonly #later = new Map<number, number[]>()
   #indexed = 0
   readonly #key = new Uint32Array(KEY_BYTES / 4)
   readonly #keyBytes = new Uint8Array(this.#key.buffer)
@@ -46,13 +57,36 @@ export class Claims {
     return claimed
   }
 
-  #catchUp(): void {
+  /** Gives the names of the next rows their places by key, `rowsMax` at most; whether all have one now. */
+  catchUp(rowsMax: number): boolean {
     this.#byKey ??= new HashIndex()
-    for (; this.#indexed < this.#table.rowCount; this.#indexed++) {
+    const end = Math.min(this.#table.rowCount, this.#indexed + rowsMax)
+    for (; this.#indexed < end; this.#indexed++) {
       if (!this.#hasName(this.#indexed)) continue
       this.#readKey(this.#indexed, this.#key)
-      if (this.#firstWith(this.#key) === -1) this.#byKey.insert(spread(this.#key), this.#indexed)
+      const first = this.#firstWith(this.#key)
+      if (first === -1) this.#byKey.insert(spread(this.#key), this.#indexed)
+      else if (this.#later.has(first)) this.#later.get(first)!.push(this.#indexed)
+      else this.#later.set(first, [this.#indexed])
     }
+    return end === this.#table.rowCount
+  }
+
+  /**
+   * The rows with the key of `row`: the first with a name, the later ones, and the one without a name; -1 where there is none.
+   * Leaves the key in `key`. All rows have caught up.
+   */
+  sharing(row: number, key: Uint32Array): Sharing {
+    if (this.#hasName(row)) this.#readKey(row, this.#key)
+    else this.#keyBytes.set(this.#table.nameOf(row))
+    key.set(this.#key)
+    const keyed = this.#table.findKeyed(this.#keyBytes, 0)
+    const first = this.#firstWith(key)
+    return { first, later: this.#later.get(first) ?? NONE, keyed }
+  }
+
+  #catchUp(): void {
+    this.catchUp(Number.POSITIVE_INFINITY)
   }
 
   #hasName(row: number): boolean {

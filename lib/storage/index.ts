@@ -4,9 +4,11 @@ export type { Batch } from './batch.ts'
 export { AMOUNT_WORDS } from './batch.ts'
 export { DELTA_VERSION, DecodedDelta, writeBlockHead } from './delta.ts'
 export { encodeCells, encodeKnown, type PlainCell } from './encode-cells.ts'
+export type { HeardTotals, Hearing } from './heard.ts'
 export type { Count, ReplicaOptions } from './replica.ts'
 export { Replica } from './replica.ts'
 export type { SinceStart, SinceStep } from './since.ts'
+export type { ChangedTotals } from './totals.ts'
 export type { ReplicaId } from './vector.ts'
 export {
   decodeVector,

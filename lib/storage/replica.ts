@@ -12,9 +12,11 @@ import { Claims } from './claims.ts'
 import { CELL_WORDS, Column, SPAN_SHIFT } from './column.ts'
 import { DELTA_VERSION, type DecodedDelta, MINUS, UNIFORM, writeBlockHead } from './delta.ts'
 import { keyBytes, type PlainCell } from './encode-cells.ts'
+import { type HeardTotals, type Hearing, hear } from './heard.ts'
 import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
 import { Slots } from './slots.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, LENGTH_BYTES_MAX, LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
+import { type ChangedTotals, TotalsWalk } from './totals.ts'
 import { FOLDED, LIST_INCARNATIONS, NODE_MAX, type ReplicaId, replicaKey, SEQ_MAX, VersionVector } from './vector.ts'
 
 /** An integer; a bigint only beyond +-(2^53 - 1). */
@@ -444,6 +446,20 @@ export class Replica {
     const columns = this.#columns.slice()
     const beyond = columns.map((column) => known.get(column.replica))
     return encodeSince(this.table, columns, beyond, start?.vector.copy() ?? this.vector(), start?.chunk ?? 0)
+  }
+
+  /**
+   * What an original node has said, as a delta to be merged before this is called again; docs/decisions/0008.
+   * @param isOurs whether a node id is one of this cluster's
+   */
+  hear(heard: HeardTotals, isOurs: (node: number) => boolean): Hearing {
+    const { incarnation } = this.self
+    return hear(heard, { table: this.table, slots: this.#slots, vector: this.#vector, incarnation, isOurs })
+  }
+
+  /** What the nodes have counted under each key that `known` does not cover; see lib/storage/totals.ts. */
+  changedTotals(known: VersionVector): Generator<ChangedTotals, void> {
+    return new TotalsWalk({ table: this.table, claims: this.#claims, slots: this.#slots, columns: this.#columns, known }).steps()
   }
 
   /** How many rows without a name are read as part of one. Cost: a probe for each row, none without such rows. */
