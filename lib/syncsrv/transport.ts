@@ -15,9 +15,10 @@ export interface Transport {
    * Sends a request. Whoever stops iterating gives up the rest of the answer. The body may be reused when the first message is there.
    * @param address base URL of the other node's sync port, such as http://10.0.0.2:3001
    * @param timeoutMs how long the next message may take, each time
+   * @param signal aborted when the answer is not wanted any more, also while a message is waited for
    * @throws CounterError PEER_UNREACHABLE: no connection, a broken one, or nothing for timeoutMs; PEER_REFUSED: it said no
    */
-  request(address: string, path: SyncPath, body: Uint8Array, timeoutMs: number): AsyncIterable<Uint8Array>
+  request(address: string, path: SyncPath, body: Uint8Array, timeoutMs: number, signal?: AbortSignal): AsyncIterable<Uint8Array>
 }
 
 /**
