@@ -90,7 +90,6 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
   reportRecovery(logger, recovery)
 
   const resume = identity?.original === true && identity.node === options.nodeId && !identity.relaxed && !members.damage
-  const relaxed = options.fsync !== 'always'
   if (!resume) {
     if (identity) {
       const why = whyNot(identity, members, options.nodeId)
@@ -101,13 +100,7 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
       replica.become({ node: options.nodeId, incarnation: newIncarnation(clock, options.random, above) })
     }
   }
-  let renewalDue = false
-  if (!resume || relaxed) {
-    await writeIdentity(disk, directory, replica.self, relaxed).catch((error) => {
-      if (!identity || !isDiskFull(error)) throw error
-      renewalDue = true
-    })
-  }
+  const noted = await noteIdentity(options, replica, resume, identity !== undefined)
   for (const name of (await listDirectory(disk, directory)).leftovers) await disk.remove(`${directory}/${name}`)
 
   let fail!: (error: CounterError) => void
@@ -131,7 +124,20 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
     incarnationIsNew: !resume,
     members: members.bytes,
   }
-  return { options, replica, replies, log, lock, recovered, snapshots, failed, renewalDue }
+  return { options, replica, replies, log, lock, recovered, snapshots, failed, renewalDue: !noted }
+}
+
+/** Writes the identity where it says something new. Returns false when there is no room for it in a directory that had one. */
+async function noteIdentity(options: StoreOptions, replica: Replica, resume: boolean, hadOne: boolean): Promise<boolean> {
+  const relaxed = options.fsync !== 'always'
+  if (resume && !relaxed) return true
+  try {
+    await writeIdentity(options.disk, options.directory, replica.self, relaxed)
+    return true
+  } catch (error) {
+    if (hadOne && isDiskFull(error)) return false
+    throw error
+  }
 }
 
 /** Why the identity is not resumed. */

@@ -438,7 +438,7 @@ export class Replica {
    * deltas holds at least all that the vector says. Each step is a few milliseconds of work; a view of scratch memory,
    * to be used before the next step.
    * @param known is read at once
-   * @param start where to go on, when an earlier answer of this life was cut off: from the chunk that its last step named,
+   * @param start where to go on, when an earlier answer of this life was cut off: from where its last step says,
    *   and the last delta says the vector of that answer's beginning
    * Cost: a comparison for each chunk and column, and of the chunks with news for each span; then one for each cell of a span with news.
    */

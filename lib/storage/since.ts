@@ -8,15 +8,17 @@ import { BLOCK_COLUMNS_MAX, DELTA_VERSION, writeBlock, writeVector } from './del
 import { CHUNK_MASK, CHUNK_ROWS, CHUNK_SHIFT, type Table } from './table.ts'
 import type { VersionVector } from './vector.ts'
 
-/** A step of an answer to "what is new": an encoded delta, and the chunk from which a later request may go on. */
+/** A step of an answer to "what is new": an encoded delta, and from where on a later request may go on. */
 export interface SinceStep {
   /** Scratch, to be used before the next step. */
   readonly delta: Uint8Array
+  /** Counted in spans of rows. */
   readonly nextChunk: number
 }
 
 /** Where an answer goes on that was cut off. Only good within one life of the process that gave it. */
 export interface SinceStart {
+  /** The nextChunk of the last step that arrived. */
   readonly chunk: number
   /** The vector of the answer's beginning: what its last delta says. */
   readonly vector: VersionVector
@@ -34,7 +36,7 @@ const WORD = 0x1_0000_0000
  * See Replica.since.
  * @param columns those that are given; one that is made meanwhile holds nothing that `vector` says
  * @param beyond for each of them the sequence number up to which it is known
- * @param from the chunk to begin with
+ * @param from the span to begin with
  */
 export function* encodeSince(
   table: Table,
@@ -51,8 +53,9 @@ export function* encodeSince(
     chosen.clear()
   }
   begin()
-  let chunk = from
-  for (; chunk * CHUNK_ROWS < table.rowCount; chunk++) {
+  let firstRow = from * SPAN_ROWS
+  for (; firstRow < table.rowCount; firstRow = (Math.floor(firstRow / CHUNK_ROWS) + 1) * CHUNK_ROWS) {
+    const chunk = firstRow >>> CHUNK_SHIFT
     const newer: number[] = []
     for (let at = 0; at < columns.length; at++) if ((columns[at]!.highest[chunk] ?? 0) > beyond[at]!) newer.push(at)
     const end = Math.min((chunk + 1) * CHUNK_ROWS, table.rowCount)
@@ -60,20 +63,22 @@ export function* encodeSince(
       const numbers = newer.slice(first, first + BLOCK_COLUMNS_MAX)
       const group = numbers.map((at) => columns[at]!)
       const known = numbers.map((at) => beyond[at]!)
-      for (let row = chunk * CHUNK_ROWS; row < end; ) {
+      for (let row = firstRow; row < end; ) {
         row = chosen.choose(table, group, known, row, end)
         if (chosen.count > 0) writeBlock(writer, table, group, chosen)
         if (!chosen.isFull) continue
-        const done = row === end && first + BLOCK_COLUMNS_MAX >= newer.length
-        yield { delta: writer.written(), nextChunk: done ? chunk + 1 : chunk }
+        // Of the rows before, other columns may be still to come.
+        const isLastGroup = first + BLOCK_COLUMNS_MAX >= newer.length
+        yield { delta: writer.written(), nextChunk: Math.floor((isLastGroup ? row : firstRow) / SPAN_ROWS) }
         begin()
       }
     }
   }
-  if (chosen.cellCount > 0) yield { delta: writer.written(), nextChunk: chunk }
+  const nextChunk = Math.floor(firstRow / SPAN_ROWS)
+  if (chosen.cellCount > 0) yield { delta: writer.written(), nextChunk }
   begin()
   writeVector(writer, vector)
-  yield { delta: writer.written(), nextChunk: chunk }
+  yield { delta: writer.written(), nextChunk }
 }
 
 /** Rows for a block, and of each which columns; and how much the blocks of a delta hold together. */

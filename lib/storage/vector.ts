@@ -58,7 +58,7 @@ export class VersionVector {
   }
 
   equals(other: VersionVector): boolean {
-    return this.size === other.size && this.covers(other)
+    return this.covers(other) && other.covers(this)
   }
 
   /** How many writes are known here and not to `other`. */

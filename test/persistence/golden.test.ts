@@ -1,4 +1,4 @@
-// Files of version 1, as they were first written, open for ever.
+// Files of every version, as they were first written, open for ever.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { suite } from 'uvu'
@@ -47,6 +47,18 @@ test('an identity of version 1 opens, and is that of a copy here', async () => {
   const store = await machine.open()
   assert.is(store.recovered.incarnationIsNew, true)
   assert.is(valueOf(store, 'hot'), 7)
+})
+
+test('an identity of version 2 opens, and is that of a copy here', async () => {
+  const machine = machineWith('log-v1', 'snapshot-v1', 'identity-v2')
+  const store = await machine.open()
+  assert.is(store.recovered.incarnationIsNew, true)
+  assert.is(valueOf(store, 'hot'), 7)
+})
+
+test('members of version 1 open', async () => {
+  const store = await machineWith('members-v1').open()
+  assert.is(Buffer.from(store.recovered.members!).toString(), 'who they are')
 })
 
 test.run()
