@@ -1,5 +1,15 @@
 // The sync port and what happens on it: what other folders may use of it.
 
 export { HEAD_BYTES, MessageReader, writeHead } from './framing.ts'
+export { HttpTransport, type HttpTransportOptions } from './http-client.ts'
+export { SyncHttpServer, type SyncHttpServerOptions } from './http-server.ts'
+export { LegacyBridge, type LegacyBridgeOptions, type LegacyCounters, type LegacyStore } from './legacy.ts'
+export { LEGACY_BODY_BYTES_MAX } from './legacy-codec.ts'
+export { createLegacyClient, type LegacyClient, type LegacyPost } from './legacy-post.ts'
+export { Networks } from './networks.ts'
+export type { RefusalReason } from './refusals.ts'
+export { parseSeed, type Seed, Seeds, type SeedsOptions, systemLookup } from './seeds.ts'
+export { SECRET_LENGTH_MIN } from './signature.ts'
 export type { SinceStart, SinceStep, SyncStore } from './store.ts'
+export { checkTls, type Tls } from './tls.ts'
 export { type Answer, MESSAGE_BYTES_MAX, REQUEST_BYTES_MAX, SYNC_PATHS, type SyncPath, type Transport } from './transport.ts'
