@@ -1,5 +1,6 @@
 // Who writes the own column: resumed in the directory it was made in, and nowhere else.
 
+import { crc32 } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DIRECTORY, Machine, rejection, valueOf } from './harness.ts'
@@ -84,6 +85,110 @@ test('a damaged identity is refused at every bit, and changes nothing', async ()
   for (const length of [0, 1, whole.length - 1]) {
     machine.disk.put(IDENTITY, whole.slice(0, length))
     assert.is((await rejection(machine.open())).code, 'IDENTITY_INVALID')
+  }
+})
+
+for (const fsync of ['interval', 'never'] as const) {
+  test(`a life with fsync ${fsync} that did not end cleanly is followed by a new incarnation, and one that did is resumed`, async () => {
+    const machine = new Machine()
+    let store = await machine.open({ fsync })
+    let { incarnation } = store.self
+    // Whatever the mode of the next life is.
+    for (const [end, next, isNew] of [
+      ['powerCut', fsync, true],
+      ['kill', fsync, true],
+      ['close', fsync, false],
+      ['powerCut', 'always', true],
+      ['powerCut', fsync, false],
+      ['close', 'always', false],
+      ['kill', 'always', false],
+    ] as const) {
+      await machine.settle(machine.write(store, { hot: 1 }))
+      if (end === 'close') await machine.settle(store.close())
+      await machine[end === 'close' ? 'kill' : end]()
+      store = await machine.open({ fsync: next })
+      assert.is(store.recovered.incarnationIsNew, isNew, `${end}, then ${next}`)
+      assert.is(store.self.incarnation > incarnation, isNew)
+      incarnation = store.self.incarnation
+    }
+  })
+
+  test(`with fsync ${fsync} no number of a write that a power cut has taken is given again`, async () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const machine = new Machine(seed)
+      const given = new Set<string>()
+      for (let life = 0; life < 4; life++) {
+        const store = await machine.open({ fsync })
+        for (let write = 0; write < 3; write++) {
+          const { at } = await machine.settle(machine.write(store, { [`${life} ${write}`]: 1 }))
+          const place = `${at.replica.incarnation}:${at.seq}`
+          assert.not(given.has(place), `seed ${seed}: ${place} was given before`)
+          given.add(place)
+        }
+        if (life === 1) await machine.settle(store.snapshot())
+        await machine.powerCut(seed % 3 === 0 ? 0 : 0.5)
+      }
+    }
+  })
+}
+
+test('a crash at any step of the end with fsync interval is followed by a start that gives no number again', async () => {
+  for (let steps = 0; steps < 60; steps++) {
+    const machine = new Machine(steps + 1)
+    let store = await machine.open({ fsync: 'interval' })
+    const { at } = await machine.settle(machine.write(store, { hot: 1 }))
+    store.close().catch(() => {})
+    for (let step = 0; step < steps; step++) await machine.step()
+    await machine.powerCut(0.3)
+    store = await machine.open({ fsync: 'interval' })
+    if (!store.recovered.incarnationIsNew) {
+      assert.equal(store.self, at.replica)
+      assert.is(store.vector().get(store.self), 1, 'what is resumed has all its writes')
+    }
+    await machine.kill()
+  }
+})
+
+test('with a full disk a life of fsync never starts, shows all, and opens a new incarnation before its first write', async () => {
+  const machine = new Machine()
+  let store = await machine.open({ fsync: 'never' })
+  await machine.settle(machine.write(store, { hot: 1 }))
+  const { incarnation } = store.self
+  await machine.settle(store.close())
+  machine.disk.capacity = 0
+  store = await machine.open({ fsync: 'never' })
+  assert.is(valueOf(store, 'hot'), 1)
+  assert.is((await rejection(machine.settle(machine.write(store, { hot: 1 })))).code, 'DISK_FULL')
+  machine.disk.capacity = Number.POSITIVE_INFINITY
+  await machine.pass(3000)
+  assert.ok((await machine.settle(machine.write(store, { hot: 1 }))).at.replica.incarnation > incarnation)
+})
+
+test('a new incarnation is greater than the ones before, also when the clock has gone back or the identity was wiped', async () => {
+  const { machine, incarnation } = await stopped()
+  machine.clock.wallMs = 1000
+  machine.disk.copyDirectory(DIRECTORY, '/copy')
+  machine.disk.drop(IDENTITY)
+  const first = await restarted(machine)
+  const second = await restarted(machine, { directory: '/copy' })
+  assert.ok(first > incarnation && second > incarnation)
+  assert.is.not(first, second)
+})
+
+test('the identity of a later version, or one that says something else, is refused', async () => {
+  const { machine } = await stopped()
+  const json = Buffer.from(machine.disk.bytesOf(IDENTITY)).toString().slice(0, -10)
+  const wrong = [
+    ['"version":2', '"version":3'],
+    ['"version":2', '"version":1'],
+    ['"relaxed":false', '"relaxed":1'],
+    ['"node":1', '"node":-1'],
+  ] as const
+  for (const [from, to] of wrong) {
+    const text = json.replace(from, to)
+    assert.is.not(text, json)
+    machine.disk.put(IDENTITY, Buffer.from(`${text} ${crc32(text).toString(16).padStart(8, '0')}\n`))
+    assert.is((await rejection(machine.open())).code, 'IDENTITY_INVALID', to)
   }
 })
 
