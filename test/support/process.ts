@@ -111,6 +111,6 @@ function runCounter(args: string[], env: Record<string, string>, command: Comman
 }
 
 /** The environment without settings of Counter, which would be those of the developer's own node. */
-function cleanEnvironment(): Record<string, string | undefined> {
+export function cleanEnvironment(): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('COUNTER_')))
 }
