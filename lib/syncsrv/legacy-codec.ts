@@ -210,6 +210,9 @@ export class LegacyReader implements HeardTotals {
   #field(): Uint8Array | undefined {
     if (this.#peek() !== QUOTE) this.#fail('expected a field name')
     const from = this.#at + 1
+    // As the original writes them.
+    if (this.#takeField(KEY_FIELD)) return KEY_FIELD
+    if (this.#takeField(TOTALS_FIELD)) return TOTALS_FIELD
     this.#skipString()
     const to = this.#at - 1
     if (to - from > FIELD_BYTES_MAX) return undefined
@@ -218,6 +221,16 @@ export class LegacyReader implements HeardTotals {
       name = Buffer.from(JSON.parse(Buffer.from(name.buffer, name.byteOffset - 1, name.length + 2).toString()))
     if (isSame(name, KEY_FIELD)) return KEY_FIELD
     return isSame(name, TOTALS_FIELD) ? TOTALS_FIELD : undefined
+  }
+
+  /** Whether the name that begins here is this one, and ends here. */
+  #takeField(field: Uint8Array): boolean {
+    const bytes = this.#bytes
+    const from = this.#at + 1
+    if (bytes[from + field.length] !== QUOTE || from + field.length >= this.#end) return false
+    for (let at = 0; at < field.length; at++) if (bytes[from + at] !== field[at]) return false
+    this.#at = from + field.length + 1
+    return true
   }
 
   #skipValue(depth: number): void {
