@@ -14,6 +14,7 @@ import type { Fault } from '../support/virtual-disk.ts'
 import { CheckCells } from './check-cells.ts'
 import { addFaults } from './check-faults.ts'
 import { checkLedger } from './check-ledger.ts'
+import { CheckPlaces } from './check-places.ts'
 import { CheckShown } from './check-shown.ts'
 import { checkStart } from './check-start.ts'
 import { checkTail } from './check-tail.ts'
@@ -49,6 +50,7 @@ class History {
   readonly #ledger = new Ledger()
   readonly #shown = new CheckShown()
   readonly #cells = new CheckCells()
+  readonly #places = new CheckPlaces()
   readonly #rot: Rot
   #store: Store | undefined
   #open = new Set<Promise<unknown>>()
@@ -253,6 +255,7 @@ class History {
       )
       const reply = await done
       if (reply.replayed) this.#happened('replayed')
+      else this.violations.push(...this.#places.given(op.name, reply.at))
       if (before === 'acknowledged' && (!reply.replayed || (op.body !== undefined && reply.body !== op.body))) {
         this.violations.push(
           `${op.name} was answered with '${op.body}' and then, ${reply.replayed ? 'again' : 'anew'}, with '${reply.body}'`,
@@ -380,7 +383,9 @@ class History {
     this.#calm()
     disk.copyDirectory(DIRECTORY, '/clone')
     const store = await this.#machine.open({ ...this.#overrides, directory: '/clone' })
-    await this.#machine.settle(this.#machine.write(store, { hot: 1000 + this.#clones, [`clone-${this.#clones++}`]: 1 }))
+    const name = `clone-${this.#clones++}`
+    const { at } = await this.#machine.settle(this.#machine.write(store, { hot: 1000 + this.#clones, [name]: 1 }))
+    this.violations.push(...this.#places.given(name, at))
     await this.#backup(store)
     await this.#machine.settle(store.close())
     await this.#machine.kill()
@@ -389,8 +394,6 @@ class History {
   }
 
   async #backup(store: Store): Promise<void> {
-    // In a history where numbers may be used again there is nothing to compare.
-    if (this.#fsync !== 'always' || this.#tailMayBeLost) return
     const pieces: Uint8Array[] = []
     const whole = async () => {
       for await (const piece of store.backup()) pieces.push(piece)
@@ -414,7 +417,11 @@ class History {
         }
       }
       this.#shown.forget()
-      this.#cells.forget()
+      // A start cannot tell rot in the last frame from a torn one. Only members can; alone, the node uses its numbers again.
+      if (this.#fsync === 'always') {
+        this.#cells.forget()
+        this.#places.forget()
+      }
     }
     this.violations.push(...checkLedger(this.#ledger, readings), ...checkWhole(this.#ledger, readings))
     for (const op of this.#ledger.ops) {
