@@ -45,7 +45,7 @@ export function* encodeSince(
   vector: VersionVector,
   from: number,
 ): Generator<SinceStep, void> {
-  const writer = new ByteWriter(1 << 16)
+  const writer = new ByteWriter(1 << 12)
   const chosen = new Chosen()
   const begin = (): void => {
     writer.length = 0
@@ -81,11 +81,15 @@ export function* encodeSince(
   yield { delta: writer.written(), nextChunk }
 }
 
+/** Rows of a block and their masks. All answers share them: a block is chosen and written in one go. */
+const ROWS = new Uint32Array(STEP_CELLS)
+const MASKS = new Uint32Array(STEP_CELLS)
+
 /** Rows for a block, and of each which columns; and how much the blocks of a delta hold together. */
 class Chosen {
   count = 0
-  readonly rows = new Uint32Array(STEP_CELLS)
-  readonly masks = new Uint32Array(STEP_CELLS)
+  readonly rows = ROWS
+  readonly masks = MASKS
   /** Of the delta so far. */
   cellCount = 0
   #nameBytes = 0
