@@ -22,10 +22,11 @@ import {
 } from '../storage/index.ts'
 import { diskFull, isDiskFull } from './disk.ts'
 import { RECORD_DELTA, RECORD_HEADER_BYTES, RECORD_ONCE } from './frame.ts'
-import { newIncarnation, writeIdentity } from './identity.ts'
+import { writeIdentity } from './identity.ts'
 import type { Lock } from './lock.ts'
 import type { Log } from './log.ts'
 import { writeMembers } from './members.ts'
+import { Renewal } from './renewal.ts'
 import type { Once, Replies, StoredReply } from './replies.ts'
 import type { Snapshots } from './snapshots.ts'
 import { type Recovered, type StoreOptions, type StoreParts, start } from './start.ts'
@@ -89,9 +90,7 @@ export class Store {
   readonly #hiddenBefore: number
   #closing: Promise<void> | undefined
   #refusal: Error | undefined
-  /** Why a new incarnation is due; no write is taken until it is there. */
-  #renewalDue: { readonly why: string; readonly above: number } | undefined
-  #renewing: Promise<void> | undefined
+  readonly #renewal: Renewal
   #savingMembers: Promise<void> = Promise.resolve()
   /** What the start found and did. */
   readonly recovered: Recovered
@@ -106,7 +105,8 @@ export class Store {
     this.#lock = parts.lock
     this.#snapshots = parts.snapshots
     this.#hiddenBefore = parts.replica.hiddenCells
-    if (parts.renewalDue) this.#renewalDue = { why: 'the disk was full when the node started', above: 0 }
+    this.#renewal = new Renewal(parts.options, parts.replica)
+    if (parts.renewalDue) this.#renewal.ask('the disk was full when the node started', 0)
     this.recovered = parts.recovered
     this.failed = parts.failed
   }
@@ -132,7 +132,7 @@ export class Store {
    */
   admit(batch: Batch): Promise<void> | undefined {
     if (this.#refusal) throw this.#refusal
-    if (this.#renewalDue) return this.#renewWhileDue()
+    if (this.#renewal.isDue) return this.#renew()
     const nameBytes = batch.count === 0 ? 0 : batch.ends[batch.count - 1]!
     const inReply = batch.count === 1 ? nameBytes * ESCAPED_BYTES_MAX : 0
     const bytes = nameBytes + batch.count * CELL_BYTES_MAX + RECORD_HEADER_BYTES + DELTA_HEAD_BYTES + REPLY_BYTES_MAX + inReply
@@ -256,31 +256,13 @@ export class Store {
    * @param why a clause for the log: "because ..." is put before it
    * @throws (as a rejection) CounterError DISK_FULL, CLOSED, or what the disk throws
    */
-  renew(why: string, above = 0): Promise<void> {
-    this.#renewalDue = { why, above: Math.max(above, this.#renewalDue?.above ?? 0) }
-    return this.#renewWhileDue()
+  async renew(why: string, above = 0): Promise<void> {
+    this.#renewal.ask(why, above)
+    await this.#renew()
   }
 
-  #renewWhileDue(): Promise<void> {
-    if (this.#closing) return Promise.reject(closed())
-    this.#renewing ??= this.#renew().finally(() => {
-      this.#renewing = undefined
-    })
-    return this.#renewing
-  }
-
-  async #renew(): Promise<void> {
-    const { clock, directory, disk, fsync, logger, nodeId, random } = this.#options
-    for (let due = this.#renewalDue; due !== undefined; due = this.#renewalDue) {
-      const above = Math.max(due.above, this.#replica.greatestIncarnation(nodeId))
-      const self = { node: nodeId, incarnation: newIncarnation(clock, random, above) }
-      await writeIdentity(disk, directory, self, fsync !== 'always').catch(sayDiskFull)
-      this.#replica.become(self)
-      logger.warn({ directory }, `goes on under a new incarnation, because ${due.why}; all counts are kept`)
-      // What has come meanwhile may know of one that is greater still.
-      const greatest = Math.max(this.#renewalDue?.above ?? 0, this.#replica.greatestIncarnation(nodeId))
-      if (greatest <= self.incarnation) this.#renewalDue = undefined
-    }
+  #renew(): Promise<void> {
+    return this.#closing ? Promise.reject(closed()) : this.#renewal.complete()
   }
 
   /** From now on writes are refused with this error; undefined: they are taken again. */
@@ -372,7 +354,7 @@ export class Store {
 
   async #close(): Promise<void> {
     try {
-      await this.#renewing?.catch(() => {})
+      await this.#renewal.rest()
       await this.#savingMembers
       await this.#snapshots.close()
       await this.#log.close()

@@ -215,15 +215,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'writes go to the old column while a new one is opened',
     file: STORE,
-    from: 'if (this.#renewalDue) return this.#renewWhileDue()',
+    from: 'if (this.#renewal.isDue) return this.#renew()',
     to: '',
     test: 'test/persistence/replicate.test.ts',
   },
   {
     name: 'a new incarnation is put to use before it is on disk',
-    file: STORE,
-    from: "      await writeIdentity(disk, directory, self, fsync !== 'always').catch(sayDiskFull)\n      this.#replica.become(self)",
-    to: "      this.#replica.become(self)\n      await writeIdentity(disk, directory, self, fsync !== 'always').catch(sayDiskFull)",
+    file: 'lib/persistence/renewal.ts',
+    from: "      await writeIdentity(disk, directory, self, fsync !== 'always')",
+    to: "      this.#replica.become(self)\n      await writeIdentity(disk, directory, self, fsync !== 'always')",
     test: 'test/persistence/replicate.test.ts',
   },
   {
