@@ -152,8 +152,22 @@ function benchMerge(source: Replica, nameCount: number): void {
   }
   print('since, from nothing', 'ns a cell', figures.since)
   print('  longest step', 'ms', steps, 'at most 5')
+  print('since, after ten names of all', 'us', sinceFew(source, nameCount))
   print('decode and merge, new names', 'ns a cell', figures.new, 'at most 500')
   print('decode and merge, known names', 'ns a cell', figures.known, 'at most 500')
+}
+
+/** What it costs to be asked what is new when ten names anywhere in the table are. */
+function sinceFew(source: Replica, nameCount: number): number[] {
+  return Array.from({ length: 50 }, () => {
+    const known = source.vector()
+    const start = random.uint32() % nameCount
+    const batch = batchOf(10, (index) => (start + index * 104_729) % nameCount)
+    increment(source, batch)
+    return cpuMicros(() => {
+      for (const _ of source.since(known));
+    })
+  })
 }
 
 function benchSecondColumn(replica: Replica): void {
