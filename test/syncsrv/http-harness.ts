@@ -1,10 +1,14 @@
 // A sync port and a transport on real sockets, with time that a test owns.
 
+import { Agent, type OutgoingHttpHeaders, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import type { Random } from '../../lib/base/random.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { HttpTransport, type HttpTransportOptions } from '../../lib/syncsrv/http-client.ts'
 import { SyncHttpServer, type SyncHttpServerOptions } from '../../lib/syncsrv/http-server.ts'
-import type { Answer } from '../../lib/syncsrv/transport.ts'
+import { hashOf, keysOf, makeNonce, sign } from '../../lib/syncsrv/signature.ts'
+import type { Answer, SyncPath } from '../../lib/syncsrv/transport.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 
 export const SECRET = 'a secret of the cluster'
@@ -49,6 +53,37 @@ export class Pair {
     return transport
   }
 
+  /** A server of any bytes: `reply` is called when something has come on a connection. Resolves with its base URL. */
+  async serveBytes(reply: (socket: Socket, first: string) => void): Promise<string> {
+    const sockets = new Set<Socket>()
+    const server = createServer((socket) => {
+      sockets.add(socket.on('error', () => {}))
+      socket.once('data', (piece) => reply(socket, piece.toString('latin1')))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    this.#closing.push(async () => {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    })
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  }
+
+  /** A server that replies with the bytes that are made for the nonce of a request. */
+  serveRequests(reply: (nonce: string) => Uint8Array): Promise<string> {
+    return this.serveBytes((socket, first) => socket.write(reply(/counter-nonce: (\S+)/i.exec(first)![1]!)))
+  }
+
+  /** Headers as a member with this secret would send them. */
+  sign(secret: string, path: SyncPath, body: Uint8Array, { timeMs = this.clock.now(), nonce = makeNonce(this.random) } = {}) {
+    const head = { path, time: String(timeMs), nonce, bodyHash: hashOf(body) }
+    return {
+      'counter-time': head.time,
+      'counter-nonce': head.nonce,
+      'counter-body-hash': head.bodyHash,
+      'counter-signature': sign(keysOf([secret])[0]!, head),
+    }
+  }
+
   /** Closes all that was opened; transports first, so that no server waits for them. */
   async close(): Promise<void> {
     for (const close of this.#closing.splice(0).reverse()) await close()
@@ -70,4 +105,30 @@ export async function failureOf(promise: Promise<unknown>): Promise<string> {
     return `${(error as { code?: string }).code} ${(error as Error).message}`
   }
   throw new Error('expected a failure')
+}
+
+/** Sends any request, on a connection of its own, and resolves with the reply. */
+export function send(
+  url: string,
+  {
+    method = 'POST',
+    headers = {},
+    body = new Uint8Array(0),
+  }: { method?: string; headers?: OutgoingHttpHeaders; body?: Uint8Array },
+): Promise<{ status: number; text: string; headers: NodeJS.Dict<string | string[]> }> {
+  return new Promise((resolve, reject) => {
+    const agent = new Agent({ keepAlive: false })
+    const outgoing = request(url, { method, headers, agent }, (incoming) => {
+      let text = ''
+      incoming.setEncoding('latin1').on('data', (piece: string) => (text += piece))
+      incoming.on('end', () => resolve({ status: incoming.statusCode!, text, headers: incoming.headers }))
+    })
+    outgoing.on('error', reject)
+    outgoing.end(body)
+  })
+}
+
+/** Waits for something that other turns of the event loop bring about. */
+export async function until(what: () => boolean): Promise<void> {
+  while (!what()) await new Promise((resolve) => setImmediate(resolve))
 }
