@@ -1,6 +1,7 @@
 // The certificates of the sync port. A certificate and its key make the port speak https; an authority makes both sides show a certificate
 // that it has signed (mTLS), which is trust enough without a secret.
 
+import { X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { CounterError } from '../base/errors.ts'
 
@@ -16,6 +17,8 @@ export interface Tls {
 export function checkTls(tls: Tls): void {
   try {
     createSecureContext(contextOf(tls))
+    // A context takes any text for an authority, and then trusts nobody.
+    if (tls.ca !== undefined) new X509Certificate(tls.ca)
   } catch (error) {
     throw new CounterError('CONFIG_INVALID', `the certificate of the sync port cannot be used: ${(error as Error).message}`, {
       cause: error,
