@@ -33,7 +33,7 @@ function totalsOf(said: readonly Said[]): HeardTotals {
 }
 
 /** Lets the replica hear this; how many were news. */
-function hear(replica: Replica, said: readonly Said[], isOurs = nobody): number {
+function hear(replica: Replica, said: readonly Said[], isOurs: (node: number) => boolean = nobody): number {
   const { delta, news } = replica.hear(totalsOf(said), isOurs)
   assert.is(delta === undefined ? 0 : merge(replica, delta), news)
   return news
