@@ -8,12 +8,15 @@ import type { Clock } from '../base/clock.ts'
 import type { NameHash } from '../base/hash.ts'
 import type { Random } from '../base/random.ts'
 import { lowerWord, Tally } from '../text/index.ts'
+import { createAgreement } from './agreement.ts'
+import type { ApiCluster } from './cluster.ts'
 import type { OperationId } from './contract.ts'
 import { contract } from './contract.ts'
 import { createCounting } from './counting.ts'
 import type { ApiEnv, ApiLogger, Bound, Endpoint, Handler } from './endpoint.ts'
 import { createBinder, toResponse } from './endpoint.ts'
 import { createGuard } from './guard.ts'
+import { createMembers } from './members.ts'
 import type { Metrics } from './metrics.ts'
 import { openapi } from './openapi.ts'
 import type { Readiness } from './operating.ts'
@@ -26,6 +29,7 @@ import { Writer } from './writer.ts'
 
 export interface ApiOptions {
   readonly store: ApiStore
+  readonly cluster: ApiCluster
   /** The same as the store's table uses. */
   readonly hash: NameHash
   /** Most bytes of a name in UTF-8. Higher: longer words and names are taken, at their cost in memory. */
@@ -67,7 +71,7 @@ const COUNTER = '/v1/counters/'
 const NOWHERE: Endpoint = { method: '*', path: '*', auth: false, writes: false }
 
 export function createApi(options: ApiOptions): Api {
-  const { store, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics, version, assetsDirectory, random } = options
+  const { store, cluster, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics, version, assetsDirectory, random } = options
   let draining = false
   let closing = false
   const readiness = (): Readiness => {
@@ -78,10 +82,12 @@ export function createApi(options: ApiOptions): Api {
   }
 
   const writer = new Writer(store, () => new Tally({ hash, nameBytesMax, tokenizer }))
+  const agreement = createAgreement({ store, cluster })
   const operating = createOperating({ readiness, metrics })
   const pages = createPages({ assetsDirectory, version, definition: JSON.stringify(openapi(version)) })
   const handlers: Record<OperationId, Handler> = {
-    ...createCounting({ store, writer, metrics, nameBytesMax, bodyBytesMax, lowerWord }),
+    ...createCounting({ store, writer, agreement, metrics, nameBytesMax, bodyBytesMax, lowerWord }),
+    ...createMembers(cluster),
     ...operating,
     explore: pages.explore,
     readDefinition: pages.readDefinition,

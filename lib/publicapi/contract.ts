@@ -72,6 +72,39 @@ export const readiness = z
   .object({ ready: z.boolean(), checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })) })
   .meta({ id: 'Readiness' })
 
+const seconds = z.number().min(0)
+const lag = z
+  .object({ changes: natural, seconds: seconds.meta({ description: 'For how long; 0 when nothing is lacking.' }) })
+  .meta({ id: 'Lag' })
+const member = z
+  .object({
+    node: natural,
+    incarnation: natural.meta({ description: 'The life it counts under.' }),
+    state: z.enum(['alive', 'suspect', 'dead', 'left']).meta({
+      description: '`suspect` and `dead` do not answer and are still members, as they may come back; `left` is none any more.',
+    }),
+    self: z.boolean(),
+    address: z.string().meta({ description: 'Base URL of its sync port.' }),
+    url: z.string().nullable().meta({ description: 'Base URL of its public port, where it is known.' }),
+    heardSecondsAgo: seconds.nullable(),
+    lacks: lag.nullable().meta({ description: 'What the answering node still lacks of what this member has.' }),
+    ahead: lag.nullable().meta({ description: 'What this member still lacks of what the answering node has.' }),
+  })
+  .meta({ id: 'Member', description: 'A field that is null is not known, or would speak of the answering node to itself.' })
+export const cluster = z
+  .object({
+    node: natural.meta({ description: 'The answering node.' }),
+    incarnation: natural,
+    agreed: z
+      .boolean()
+      .meta({ description: 'Nothing is lacking between the answering node and any member that is alive, in either direction.' }),
+    draining: z.boolean().meta({ description: 'The answering node is leaving the cluster.' }),
+    members: z.array(member).meta({ description: 'By node id.' }),
+  })
+  .meta({ id: 'Cluster' })
+export const drained = z.object({ node: natural, draining: z.literal(true) }).meta({ id: 'Drained' })
+export const removed = z.object({ node: natural, left: z.literal(true) }).meta({ id: 'Removed' })
+
 // Operations
 
 /** A body in one content type. No schema: not JSON. */
@@ -84,20 +117,22 @@ export interface Operation {
   readonly method: 'GET' | 'POST'
   /** Parameters in braces: /v1/counters/{name}. */
   readonly path: string
-  readonly tag: 'Counting' | 'Keywords' | 'Operation'
+  readonly tag: 'Counting' | 'Keywords' | 'Cluster' | 'Operation'
   readonly summary: string
   readonly description?: string
   /** A token is needed where the node has one. */
   readonly auth: boolean
-  /** Takes an Idempotency-Key, changes counts. */
+  /** Takes an Idempotency-Key, a write level and a session; changes counts. */
   readonly writes: boolean
+  /** Shows counts: takes a session. */
+  readonly shows?: true
   readonly params?: Readonly<
     Record<string, { readonly schema: z.ZodType; readonly description: string; readonly example: string }>
   >
   /** The one query parameter; `many`: it may be repeated. */
   readonly query?: { readonly name: string; readonly many: boolean; readonly description: string; readonly example: unknown }
   readonly body?: { readonly required: boolean; readonly content: Readonly<Record<string, Content>> }
-  readonly reply: { readonly description: string; readonly content: Readonly<Record<string, Content>> }
+  readonly reply: { readonly status?: 202; readonly description: string; readonly content: Readonly<Record<string, Content>> }
   /** An answer that is no problem document and yet not a success. */
   readonly otherwise?: {
     readonly status: number
@@ -108,11 +143,13 @@ export interface Operation {
 }
 
 const TOKEN = ['unauthorized', 'host-not-allowed'] as const
-const READ = [...TOKEN, 'log-failed', 'closed'] as const
+const READ = [...TOKEN, 'session-invalid', 'session-behind', 'log-failed', 'closed'] as const
 const WRITE = [
   ...TOKEN,
   'cross-site',
   'idempotency-key-invalid',
+  'write-level-invalid',
+  'session-invalid',
   'key-in-flight',
   'key-reused',
   'name-too-long',
@@ -124,6 +161,7 @@ const WRITE = [
   'internal',
   'busy',
   'closed',
+  'draining',
   'disk-full',
   'names-max',
 ] as const
@@ -132,8 +170,40 @@ const NAME_PARAM = {
   name: { schema: name, description: 'The name, percent-encoded; a slash is %2F.', example: 'page:/home' },
 } as const
 
+const NODE_PARAM = { node: { schema: natural, description: 'The node id of the member.', example: '2' } } as const
+
 const BOOK = 'to be or not to be'
 const HOME = { name: 'page:/home', value: 3, valueString: '3' }
+const CLUSTER = {
+  node: 1,
+  incarnation: 1854983267518464,
+  agreed: false,
+  draining: false,
+  members: [
+    {
+      node: 1,
+      incarnation: 1854983267518464,
+      state: 'alive',
+      self: true,
+      address: 'http://10.0.0.1:3001',
+      url: 'http://10.0.0.1:3000',
+      heardSecondsAgo: null,
+      lacks: null,
+      ahead: null,
+    },
+    {
+      node: 2,
+      incarnation: 1854983271712768,
+      state: 'alive',
+      self: false,
+      address: 'http://10.0.0.2:3001',
+      url: 'http://10.0.0.2:3000',
+      heardSecondsAgo: 0.31,
+      lacks: { changes: 0, seconds: 0 },
+      ahead: { changes: 12, seconds: 0.04 },
+    },
+  ],
+}
 
 export const contract = {
   countKeywords: {
@@ -155,6 +225,7 @@ export const contract = {
     tag: 'Keywords',
     auth: true,
     writes: false,
+    shows: true,
     summary: 'How often words occurred',
     description: 'In the order asked, duplicates too. `key` echoes the word as asked; `count` is that of its lower-case form.',
     query: { name: 'keywords', many: true, description: 'A word; repeat it for more.', example: ['be', 'or'] },
@@ -230,6 +301,7 @@ export const contract = {
     tag: 'Counting',
     auth: true,
     writes: false,
+    shows: true,
     summary: 'The value of a counter',
     description: 'A name that was never counted is 0. With Accept: text/plain the bare number.',
     params: NAME_PARAM,
@@ -245,6 +317,7 @@ export const contract = {
     tag: 'Counting',
     auth: true,
     writes: false,
+    shows: true,
     summary: 'The values of some counters',
     query: { name: 'names', many: true, description: 'A name; repeat it for more.', example: ['page:/home', 'visits'] },
     reply: {
@@ -252,6 +325,49 @@ export const contract = {
       content: { 'application/json': { schema: counters, example: { counters: [HOME] } } },
     },
     errors: ['query-invalid', 'name-invalid', 'name-too-long', ...READ],
+  },
+  readCluster: {
+    method: 'GET',
+    path: '/v1/cluster',
+    tag: 'Cluster',
+    auth: true,
+    writes: false,
+    summary: 'The members, and what each lacks of the others',
+    description: 'As the answering node sees them. A node on its own is a cluster of one member.',
+    reply: { description: 'The members.', content: { 'application/json': { schema: cluster, example: CLUSTER } } },
+    errors: TOKEN,
+  },
+  drainMember: {
+    method: 'POST',
+    path: '/v1/cluster/members/{node}/drain',
+    tag: 'Cluster',
+    auth: true,
+    writes: false,
+    summary: 'Let a member hand over what it has, and leave',
+    description:
+      'It refuses writes from now on, and leaves when the others have all it has. GET /v1/cluster shows how it goes on.',
+    params: NODE_PARAM,
+    reply: {
+      status: 202,
+      description: 'The member has been told.',
+      content: { 'application/json': { schema: drained, example: { node: 2, draining: true } } },
+    },
+    errors: [...TOKEN, 'cross-site', 'member-unknown', 'member-unreachable'],
+  },
+  removeMember: {
+    method: 'POST',
+    path: '/v1/cluster/members/{node}/remove',
+    tag: 'Cluster',
+    auth: true,
+    writes: false,
+    summary: 'Remove a member that is gone for good',
+    description: 'What it had and nobody else had yet is lost. A member that comes back after all joins as a new one.',
+    params: NODE_PARAM,
+    reply: {
+      description: 'It is no member any more.',
+      content: { 'application/json': { schema: removed, example: { node: 2, left: true } } },
+    },
+    errors: [...TOKEN, 'cross-site', 'member-unknown', 'member-alive'],
   },
   explore: {
     method: 'GET',

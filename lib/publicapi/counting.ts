@@ -4,6 +4,7 @@
 import type { Tally } from '../text/index.ts'
 import { nameBytes } from '../text/index.ts'
 import { negotiate } from './accept.ts'
+import type { Agreement } from './agreement.ts'
 import { charsetOf, collectBody, mediaTypeOf, readBody } from './body.ts'
 import { increment, JSON_BYTES_MAX, readDelta, text } from './contract.ts'
 import type { Exchange, Handler, Reply } from './endpoint.ts'
@@ -21,6 +22,7 @@ import type { WriteReply, Writer } from './writer.ts'
 export interface CountingOptions {
   readonly store: ApiStore
   readonly writer: Writer
+  readonly agreement: Agreement
   readonly metrics: Metrics
   readonly nameBytesMax: number
   readonly bodyBytesMax: number
@@ -47,12 +49,12 @@ const GATHERED_BYTES = 256 * 1024
 const EMPTY: StoredReply = { status: 200, contentType: '', body: '' }
 
 export function createCounting(options: CountingOptions): Record<CountingId, Handler> {
-  const { store, writer, metrics, nameBytesMax, bodyBytesMax, lowerWord } = options
+  const { store, writer, agreement, metrics, nameBytesMax, bodyBytesMax, lowerWord } = options
 
   return {
-    countKeywords: (exchange) => countBody(exchange, () => EMPTY),
+    countKeywords: agreement.write((exchange) => countBody(exchange, () => EMPTY)),
 
-    countText(exchange) {
+    countText: agreement.write((exchange) => {
       const contentType = exchange.incoming.headers['content-type']
       const type = mediaTypeOf(contentType)
       if (type === JSON_TYPE) return countJson(exchange)
@@ -64,9 +66,9 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
         })
       }
       return countBody(exchange, tallied)
-    },
+    }),
 
-    async incrementCounter(exchange) {
+    incrementCounter: agreement.write(async (exchange) => {
       const name = decodeSegment(exchange.path.slice(COUNTERS_PATH.length, -INCREMENTS.length))
       const bytes = bytesOfName(name)
       const fingerprint = fingerprintOf(exchange.incoming)
@@ -78,20 +80,20 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
         delta = readDelta(validate(increment, readJson(body)).delta ?? 1)!
       }
       const reply = (): StoredReply => ({ status: 200, contentType: JSON_TYPE, body: counterJson(name, store.value(bytes)) })
-      return replied(await writeNames((tally) => tally.add(name, delta), reply, fingerprint))
-    },
+      return writeNames((tally) => tally.add(name, delta), reply, fingerprint)
+    }),
 
-    async incrementCounters(exchange) {
+    incrementCounters: agreement.write(async (exchange) => {
       const fingerprint = fingerprintOf(exchange.incoming)
       checkJsonType(exchange)
       const body = await collectBody(exchange.incoming, Math.min(bodyBytesMax, JSON_BYTES_MAX))
       fingerprint?.update(body)
       const items = itemsOf(readJson(body))
       const reply = (): StoredReply => ({ status: 200, contentType: JSON_TYPE, body: `{"items":${items.length}}` })
-      return replied(await writeNames((tally) => addItems(tally, items), reply, fingerprint))
-    },
+      return writeNames((tally) => addItems(tally, items), reply, fingerprint)
+    }),
 
-    readKeywords({ query }) {
+    readKeywords: agreement.read(({ query }) => {
       let body = '['
       for (const word of valuesOf(query, 'keywords', 'ignore')) {
         // An empty word is never counted, and a name of no bytes is none.
@@ -99,9 +101,9 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
         body += `${body === '[' ? '' : ','}{"key":${JSON.stringify(word)},"count":${writeInteger(count)}}`
       }
       return whenDurable({ status: 200, contentType: JSON_TYPE, body: `${body}]` })
-    },
+    }),
 
-    readCounter({ incoming, path }) {
+    readCounter: agreement.read(({ incoming, path }) => {
       const type = negotiate(incoming.headers.accept, COUNTER_TYPES)
       const name = decodeSegment(path.slice(COUNTERS_PATH.length))
       const value = store.value(bytesOfName(name))
@@ -110,19 +112,19 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
           ? { status: 200, contentType: JSON_TYPE, body: counterJson(name, value) }
           : { status: 200, contentType: TEXT_TYPE, body: writeInteger(value) },
       )
-    },
+    }),
 
-    readCounters({ query }) {
+    readCounters: agreement.read(({ query }) => {
       const counters = valuesOf(query, 'names', 'refuse').map((name) => counterJson(name, store.value(bytesOfName(name))))
       return whenDurable({ status: 200, contentType: JSON_TYPE, body: `{"counters":[${counters.join(',')}]}` })
-    },
+    }),
   }
 
   /**
    * Counts a text while it arrives, as much at once as GATHERED_BYTES: the scratch is then used for one request after the
    * other and stays in the cache, and most bodies take it only when they are complete.
    */
-  async function countBody(exchange: Exchange, reply: (tally: Tally) => StoredReply): Promise<Reply> {
+  async function countBody(exchange: Exchange, reply: (tally: Tally) => StoredReply): Promise<WriteReply> {
     const fingerprint = fingerprintOf(exchange.incoming)
     const gathered: Buffer[] = []
     let gatheredBytes = 0
@@ -150,7 +152,7 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
     return countTally(tally, reply, fingerprint)
   }
 
-  async function countJson(exchange: Exchange): Promise<Reply> {
+  async function countJson(exchange: Exchange): Promise<WriteReply> {
     const fingerprint = fingerprintOf(exchange.incoming)
     const body = await collectBody(exchange.incoming, Math.min(bodyBytesMax, JSON_BYTES_MAX))
     fingerprint?.update(body)
@@ -170,11 +172,11 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
     tally: Tally,
     reply: (tally: Tally) => StoredReply,
     fingerprint: Fingerprint | undefined,
-  ): Promise<Reply> {
+  ): Promise<WriteReply> {
     const { tokens } = tally
     const written = await writer.write(tally, () => reply(tally), fingerprint)
     if (!written.replayed) metrics.tokens.inc(tokens)
-    return replied(written)
+    return written
   }
 
   function writeNames(
@@ -219,8 +221,6 @@ const counterJson = (name: string, value: number | bigint): string => {
   const digits = writeInteger(value)
   return `{"name":${JSON.stringify(name)},"value":${digits},"valueString":"${digits}"}`
 }
-
-const replied = (reply: WriteReply): Reply => (reply.replayed ? { ...reply, headers: { 'Idempotency-Replayed': 'true' } } : reply)
 
 const wrongType = (type: string, expected: string): Problem =>
   new Problem('media-type-unsupported', `The Content-Type is ${type === '' ? 'missing' : type}; expected ${expected}.`)

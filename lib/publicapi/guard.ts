@@ -16,6 +16,7 @@ export interface GuardOptions {
 
 /** What a guard needs to know of an operation. */
 export interface Guarded {
+  readonly method: string
   readonly auth: boolean
   readonly writes: boolean
 }
@@ -30,6 +31,7 @@ export function createGuard(options: GuardOptions): Guard {
     checkHost?.(incoming)
     if (operation.auth) checkToken?.(incoming)
     if (operation.writes) checkWrite(incoming, options.bodyBytesMax)
+    else if (operation.method === 'POST') checkOrigin(incoming.headers)
   }
 }
 

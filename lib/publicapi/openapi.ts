@@ -19,6 +19,39 @@ const IDEMPOTENCY_KEY = {
   example: '0f8fad5b-d9cb-469f-a165-70867728950e',
 }
 
+const WRITE_LEVELS = { type: 'string', enum: ['1', 'majority', 'all'], default: '1' }
+const WRITE_LEVEL =
+  'How many members must have the write on disk before the reply: this one, more than half, or all. In the query or in the header.'
+const SESSION = { type: 'string', pattern: '^[0-9a-z]+(\\.[0-9a-z]+){2}(,[0-9a-z]+(\\.[0-9a-z]+){2}){0,63}$' }
+const SESSION_EXAMPLE = '1.i9e4z0tkw.2s'
+const WRITE_PARAMETERS = [
+  IDEMPOTENCY_KEY,
+  { name: 'w', in: 'query', required: false, description: WRITE_LEVEL, schema: WRITE_LEVELS },
+  { name: 'Counter-Write-Level', in: 'header', description: WRITE_LEVEL, schema: WRITE_LEVELS },
+  sessionParameter('The session of an earlier reply: the new one covers it too.'),
+]
+const SESSION_HEADER = {
+  description: 'What the session has written: a read on any node that sends it shows all of it. Absent when nothing was counted.',
+  schema: SESSION,
+  example: SESSION_EXAMPLE,
+}
+const WRITE_HEADERS = {
+  'Counter-Session': SESSION_HEADER,
+  'Counter-Write-Level': {
+    description:
+      'The level that was asked for, how many members have the write, and how many there are. Absent when none was asked for.',
+    schema: { type: 'string', pattern: '^(1|majority|all); reached=\\d+; members=\\d+$' },
+    example: 'majority; reached=2; members=3',
+  },
+  'Idempotency-Replayed': {
+    description: 'This is the reply of the first request with the key. Absent otherwise.',
+    schema: { type: 'string', enum: ['true'] },
+  },
+}
+const SHOWN_HEADERS = { 'Counter-Session': { ...SESSION_HEADER, description: 'As it was sent.' } }
+const NOT_REACHED =
+  'Counted and durable on this node, but within COUNTER_WRITE_TIMEOUT not on as many members as was asked for. It is kept, and goes on spreading.'
+
 /** The definition of version `version` of the API. A new object at each call. */
 export function openapi(version: string): Json {
   const schemas: Json = { Problem: problemSchema() }
@@ -40,6 +73,7 @@ export function openapi(version: string): Json {
     tags: [
       { name: 'Counting', description: 'Named counters and texts.' },
       { name: 'Keywords', description: 'The API of the original Counter, kept exactly.' },
+      { name: 'Cluster', description: 'The nodes that agree with each other.' },
       { name: 'Operation', description: 'Health, metrics and this definition.' },
     ],
     paths,
@@ -64,9 +98,11 @@ function describe(operationId: string, operation: Operation, schemas: Json): Jso
       example,
     })),
     ...(operation.query === undefined ? [] : [queryParameter(operation.query)]),
-    ...(operation.writes ? [IDEMPOTENCY_KEY] : []),
+    ...(operation.writes ? WRITE_PARAMETERS : []),
+    ...(operation.shows ? [sessionParameter('The session of a write: the answer shows what it wrote.')] : []),
   ]
   const { body, reply, otherwise } = operation
+  const headers = operation.writes ? { headers: WRITE_HEADERS } : operation.shows ? { headers: SHOWN_HEADERS } : {}
   return {
     operationId,
     tags: [operation.tag],
@@ -76,11 +112,16 @@ function describe(operationId: string, operation: Operation, schemas: Json): Jso
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: { required: body.required, content: contents(body.content, schemas) } }),
     responses: {
-      '200': answer(reply, schemas),
+      [reply.status ?? 200]: { ...answer(reply, schemas), ...headers },
+      ...(operation.writes ? { '202': { ...answer({ ...reply, description: NOT_REACHED }, schemas), ...headers } } : {}),
       ...(otherwise === undefined ? {} : { [otherwise.status]: answer(otherwise, schemas) }),
       ...failures(operation.errors),
     },
   }
+}
+
+function sessionParameter(description: string): Json {
+  return { name: 'Counter-Session', in: 'header', description, schema: SESSION, example: SESSION_EXAMPLE }
 }
 
 const queryParameter = ({ name, many, description, example }: NonNullable<Operation['query']>): Json => ({
@@ -94,7 +135,7 @@ const queryParameter = ({ name, many, description, example }: NonNullable<Operat
     : { allowEmptyValue: true, schema: { type: 'string' } }),
 })
 
-const answer = ({ description, content }: Operation['reply'], schemas: Json): Json =>
+const answer = ({ description, content }: Pick<Operation['reply'], 'description' | 'content'>, schemas: Json): Json =>
   Object.keys(content).length === 0 ? { description } : { description, content: contents(content, schemas) }
 
 const contents = (content: Readonly<Record<string, Content>>, schemas: Json): Json =>

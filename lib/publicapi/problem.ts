@@ -68,6 +68,18 @@ export const PROBLEMS = {
     'An Idempotency-Key is 1 to 255 visible ASCII characters.',
     'Send a fresh random key for each new operation, such as a UUID.',
   ),
+  'write-level-invalid': kind(
+    400,
+    'The write level is not valid',
+    'A write level is 1, majority or all, in the query (w=) or in the header Counter-Write-Level; asked for in both, they say the same.',
+    'Send w=majority or w=all to wait for other nodes, or nothing to wait for this one alone.',
+  ),
+  'session-invalid': kind(
+    400,
+    'The session is not valid',
+    'A Counter-Session is what a write has answered in the header of that name, unchanged.',
+    'Send the Counter-Session of the last reply, or none to begin a new session.',
+  ),
   unauthorized: kind(
     401,
     'A token is needed',
@@ -87,6 +99,12 @@ export const PROBLEMS = {
     'Use localhost or 127.0.0.1 in the URL, or start the node with COUNTER_TOKEN.',
   ),
   'not-found': kind(404, 'There is nothing at this path', 'No operation has this path.', 'GET /swagger lists the operations.'),
+  'member-unknown': kind(
+    404,
+    'There is no such member',
+    'No member of the cluster has this node id.',
+    'GET /v1/cluster lists the members.',
+  ),
   'method-not-allowed': kind(
     405,
     'The path does not take this method',
@@ -116,6 +134,19 @@ export const PROBLEMS = {
     'The first request with this key is still under way',
     'A request with the same Idempotency-Key has not been answered yet.',
     'Repeat the request after a second; it then gets the reply of the first.',
+    1,
+  ),
+  'member-alive': kind(
+    409,
+    'The member is alive',
+    'Only a member that is gone for good can be removed: one that lives may hold counts that no other has yet.',
+    'Drain it: it hands over what it has, and leaves.',
+  ),
+  'session-behind': kind(
+    412,
+    'This node is behind the session',
+    'The Counter-Session stands for writes that have not reached this node in the time that a read waits for them. They are not lost.',
+    'Ask again after the Retry-After time, or ask the node that took the writes; without the header this node shows what it has.',
     1,
   ),
   'body-too-large': kind(
@@ -172,6 +203,20 @@ export const PROBLEMS = {
     'The node is not in service',
     'The node is starting or shutting down. Nothing was counted.',
     'Repeat the request after the Retry-After time, or ask another node.',
+    1,
+  ),
+  draining: kind(
+    503,
+    'The node is leaving the cluster',
+    'The node hands over what it has to the other members and takes no more writes. Reads go on until it has left. Nothing was counted.',
+    'Send the request to another node.',
+    1,
+  ),
+  'member-unreachable': kind(
+    503,
+    'The member does not answer',
+    'The order has to reach the member itself, and it did not answer this node.',
+    'Send it to the public port of the member itself; when the member is gone for good, remove it.',
     1,
   ),
   'disk-full': kind(
@@ -258,6 +303,11 @@ const TYPE_OF_CODE: Partial<Record<ErrorCode, ProblemType>> = {
   LOG_BUSY: 'busy',
   LOG_FAILED: 'log-failed',
   CLOSED: 'closed',
+  DRAINING: 'draining',
+  MEMBER_UNKNOWN: 'member-unknown',
+  MEMBER_ALIVE: 'member-alive',
+  PEER_UNREACHABLE: 'member-unreachable',
+  PEER_REFUSED: 'member-unreachable',
 }
 
 /** Any thrown value as a problem. `writes`: the request meant to change a count, so a surprise leaves open whether it did. */

@@ -1,6 +1,7 @@
 // What this layer needs of the store behind it. lib/persistence's Store satisfies it; so does the one in memory of the tests.
 
 import type { Batch, Count } from '../storage/index.ts'
+import type { WriteAt } from './cluster.ts'
 
 /** A reply as it is kept beside its idempotency key. An empty content type means a reply without a body. */
 export interface StoredReply {
@@ -15,10 +16,13 @@ export interface Once {
   readonly fingerprint: Uint8Array
 }
 
+/** What an increment is answered with: the reply, and the place of the write; of a reply given again, that of the newest own write. */
+export type Incremented = StoredReply & { readonly replayed: boolean; readonly at: WriteAt }
+
 export interface ApiStore {
   /**
    * undefined: there is room for this batch now, go on in the same turn. A promise: wait for it, then ask again.
-   * @throws CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, NAMES_MAX, NAME_TOO_LONG, COUNT_OVERFLOW, CLOSED
+   * @throws CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, NAMES_MAX, NAME_TOO_LONG, COUNT_OVERFLOW, DRAINING, CLOSED
    */
   admit(batch: Batch): Promise<void> | undefined
   /**
@@ -26,9 +30,11 @@ export interface ApiStore {
    * returns. `reply` is called in that turn, after the change. Resolves when durable; a key seen before gives its reply again.
    * @throws CounterError KEY_IN_FLIGHT, KEY_REUSED
    */
-  increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<StoredReply & { replayed: boolean }>
+  increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<Incremented>
   /** The reply kept for `once`, if there is one. @throws CounterError KEY_IN_FLIGHT, KEY_REUSED */
-  replay(once: Once): Promise<StoredReply & { replayed: boolean }> | undefined
+  replay(once: Once): Promise<Incremented> | undefined
+  /** What is known of each replica. */
+  vector(): Iterable<WriteAt>
   /** The value of a name, 0 when never counted. It may not be durable yet: await settled() before it leaves the process. */
   value(name: Uint8Array): Count
   /** undefined when all that value() has shown is durable; else a promise for that. Rejects when the log failed. */

@@ -3,10 +3,12 @@
 // before it is durable: what waits for the disk holds no scratch.
 
 import type { Tally } from '../text/index.ts'
+import type { WriteAt } from './cluster.ts'
 import type { Fingerprint } from './once.ts'
 import type { ApiStore, StoredReply } from './store.ts'
 
-export type WriteReply = StoredReply & { readonly replayed: boolean }
+/** `at` is undefined when there was nothing to count. */
+export type WriteReply = StoredReply & { readonly replayed: boolean; readonly at?: WriteAt }
 
 /** Scratch kept for the next request; more are made and dropped under load. */
 const IDLE_MAX = 16

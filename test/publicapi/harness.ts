@@ -6,6 +6,7 @@ import { createNameHash } from '../../lib/base/hash.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { createMetrics, findAssets, PublicServer, type PublicServerOptions } from '../../lib/publicapi/index.ts'
 import { MemoryStore } from '../support/memory-store.ts'
+import { FakeCluster } from './fake-cluster.ts'
 
 export const KIB = 1024
 
@@ -17,6 +18,7 @@ export interface LogLine {
 
 export class Harness {
   readonly store = new MemoryStore()
+  readonly cluster = new FakeCluster()
   readonly log: LogLine[] = []
   readonly server: PublicServer
   url = ''
@@ -27,6 +29,7 @@ export class Harness {
       void this.log.push({ level, fields: fields as Record<string, unknown>, message })
     this.server = new PublicServer({
       store: this.store,
+      cluster: this.cluster,
       hash: createNameHash(seededRandom(1)),
       nameBytesMax: 64,
       tokenizer: 'space',

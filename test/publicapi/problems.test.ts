@@ -18,6 +18,7 @@ test('what the store refuses has a status, a type, a fix, a time to come back, a
     ['NAMES_MAX', 507, 'names-max', '60'],
     ['LOG_BUSY', 503, 'busy', '1'],
     ['CLOSED', 503, 'closed', '1'],
+    ['DRAINING', 503, 'draining', '1'],
     ['COUNT_OVERFLOW', 409, 'count-overflow', null],
     ['NAME_TOO_LONG', 400, 'name-too-long', null],
   ]
@@ -161,7 +162,8 @@ test('a page of another origin may not write, and our own may', async () => {
     { Origin: 'https://elsewhere.example' },
     { Origin: 'null' },
   ]
-  for (const path of ['/keywords', '/v1/texts', '/v1/increments', '/v1/counters/a/increments']) {
+  const orders = ['/v1/cluster/members/2/drain', '/v1/cluster/members/2/remove']
+  for (const path of ['/keywords', '/v1/texts', '/v1/increments', '/v1/counters/a/increments', ...orders]) {
     for (const headers of refused) {
       const answer = await raw('POST', path, { ...headers, 'Content-Type': 'text/plain' })
       assert.is(answer.status, 403, JSON.stringify(headers))
@@ -200,6 +202,9 @@ test('with a token every operation that counts, reads or measures asks for it', 
       ['GET', '/v1/counters'],
       ['GET', '/v1/counters/a'],
       ['POST', '/v1/counters/a/increments'],
+      ['GET', '/v1/cluster'],
+      ['POST', '/v1/cluster/members/2/drain'],
+      ['POST', '/v1/cluster/members/2/remove'],
       ['GET', '/metrics'],
     ] as const
     for (const [method, path] of asked) {

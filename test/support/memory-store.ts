@@ -1,7 +1,7 @@
 // A store in memory for tests of what stands before a store: exact, with the faults of a real one on demand.
 
 import { CounterError, type ErrorCode } from '../../lib/base/errors.ts'
-import type { ApiStore, Once, StoredReply } from '../../lib/publicapi/index.ts'
+import type { ApiStore, Incremented, Once, StoredReply, WriteAt } from '../../lib/publicapi/index.ts'
 import type { Batch } from '../../lib/storage/index.ts'
 
 const LIMIT = 2n ** 64n
@@ -24,6 +24,9 @@ export class MemoryStore implements ApiStore {
   readonly refusals: ErrorCode[] = []
   /** What the next increments reject with, after the change. */
   readonly failures: ErrorCode[] = []
+  /** Who writes, and what else is known of replicas. */
+  replica = { node: 1, incarnation: 40 }
+  readonly others: WriteAt[] = []
   readonly #kept = new Map<string, Kept>()
   #held: Array<() => void> | undefined
   #admission: Promise<void> | undefined
@@ -57,7 +60,7 @@ export class MemoryStore implements ApiStore {
     return gate
   }
 
-  async increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<StoredReply & { replayed: boolean }> {
+  async increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<Incremented> {
     const seen = once === undefined ? undefined : this.replay(once)
     if (seen !== undefined) return seen
     const kept: Kept | undefined = once && { fingerprint: hex(once), reply: undefined }
@@ -67,20 +70,29 @@ export class MemoryStore implements ApiStore {
       this.columns.set(name, { plus: column.plus + plus, minus: column.minus + minus })
     }
     this.writes++
+    const at = this.#at
     const made = reply()
     const code = this.failures.shift()
     if (code !== undefined) throw new CounterError(code, `the test fails with ${code}`)
     await this.settled()
     if (kept !== undefined) kept.reply = made
-    return { ...made, replayed: false }
+    return { ...made, replayed: false, at }
   }
 
-  replay(once: Once): Promise<StoredReply & { replayed: boolean }> | undefined {
+  replay(once: Once): Promise<Incremented> | undefined {
     const kept = this.#kept.get(once.key)
     if (kept === undefined) return undefined
     if (kept.fingerprint !== hex(once)) throw new CounterError('KEY_REUSED', `the key ${once.key} was used for another request`)
     if (kept.reply === undefined) throw new CounterError('KEY_IN_FLIGHT', `the request with the key ${once.key} is under way`)
-    return Promise.resolve({ ...kept.reply, replayed: true })
+    return Promise.resolve({ ...kept.reply, replayed: true, at: this.#at })
+  }
+
+  vector(): WriteAt[] {
+    return [this.#at, ...this.others]
+  }
+
+  get #at(): WriteAt {
+    return { replica: this.replica, seq: this.writes }
   }
 
   value(name: Uint8Array): number | bigint {

@@ -1,0 +1,73 @@
+// What this layer needs of the cluster behind the node. lib/node.ts fills it from replication; a node on its own is a cluster
+// of one member.
+
+import type { MemberState } from '../cluster/index.ts'
+import type { ReplicaId } from '../storage/index.ts'
+
+/** How many members must have a write on disk before it is answered: this one, more than half of all, or all. */
+export type WriteLevel = 1 | 'majority' | 'all'
+
+/** The place of a write in the history of its column. Whoever knows it knows all that the same replica wrote before. */
+export interface WriteAt {
+  readonly replica: ReplicaId
+  readonly seq: number
+}
+
+/** How far a write has come. */
+export interface Reached {
+  /** Members that have it on disk, this one included. */
+  readonly reached: number
+  /** All members, also those that do not answer. */
+  readonly members: number
+  readonly met: boolean
+}
+
+export interface Lag {
+  readonly changes: number
+  /** For how long there has been a lag; 0 when there is none. */
+  readonly seconds: number
+}
+
+export interface MemberStatus {
+  readonly node: number
+  readonly incarnation: number
+  readonly state: MemberState
+  /** Base URL of its sync port. */
+  readonly address: string
+  /** Base URL of its public port, '' when it is not known. */
+  readonly publicUrl: string
+  readonly self: boolean
+  /** undefined: never since this node started. */
+  readonly heardMsAgo: number | undefined
+  /** What this node lacks of what it has. undefined: not known. */
+  readonly lacks: Lag | undefined
+  /** What it lacks of what this node has. undefined: not known. */
+  readonly ahead: Lag | undefined
+}
+
+export interface ClusterStatus {
+  readonly node: number
+  readonly incarnation: number
+  /** This node hands over what it has and takes no more writes. */
+  readonly draining: boolean
+  readonly members: readonly MemberStatus[]
+}
+
+export interface ApiCluster {
+  /** How long a write waits for other members, in milliseconds. */
+  readonly writeTimeoutMs: number
+  /** How long a read waits for the state of its session, in milliseconds. */
+  readonly sessionTimeoutMs: number
+  status(): ClusterStatus
+  /** Resolves when enough members have the write on disk, or after `timeoutMs` with what was reached. Never rejects. */
+  waitFor(at: WriteAt, level: WriteLevel, timeoutMs: number): Promise<Reached>
+  /** Whether this node knows all these writes, and has them on disk, within `timeoutMs`. Never rejects. */
+  waitUntilKnown(entries: readonly WriteAt[], timeoutMs: number): Promise<boolean>
+  /**
+   * Tells a member, this one too, to hand over and leave. Resolves when it has been told; status() shows how it goes on.
+   * @throws CounterError MEMBER_UNKNOWN, PEER_UNREACHABLE, PEER_REFUSED
+   */
+  drain(node: number): Promise<void>
+  /** Makes a member that is gone for good one no longer. @throws CounterError MEMBER_UNKNOWN, MEMBER_ALIVE */
+  remove(node: number): void
+}
