@@ -63,12 +63,17 @@ export interface OriginalServer {
   close(): Promise<void>
 }
 
-/** An original on free ports of this machine, until `close`. */
-export async function serveOriginal(id: number, seeds: readonly string[], intervalMs = 2000): Promise<OriginalServer> {
+/** An original on the ports (public, sync) of this machine, 0 for free ones, until `close`. */
+export async function serveOriginal(
+  id: number,
+  seeds: readonly string[],
+  intervalMs = 2000,
+  ports: readonly [number, number] = [0, 0],
+): Promise<OriginalServer> {
   const original = new Original(id)
   const publicServer = createServer((incoming, outgoing) => void answerPublic(original, incoming, outgoing))
   const syncServer = createServer((incoming, outgoing) => void answerSync(original, incoming, outgoing))
-  const [publicUrl, syncUrl] = await Promise.all([listen(publicServer), listen(syncServer)])
+  const [publicUrl, syncUrl] = await Promise.all([listen(publicServer, ports[0]), listen(syncServer, ports[1])])
   const pushAll = (): void => {
     for (const seed of seeds) push(`${seed}/sync`, original.body())
   }
@@ -87,8 +92,8 @@ export async function serveOriginal(id: number, seeds: readonly string[], interv
   }
 }
 
-async function listen(server: Server): Promise<string> {
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+async function listen(server: Server, port: number): Promise<string> {
+  await new Promise<void>((done) => server.listen(port, '127.0.0.1', done))
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
