@@ -1,0 +1,54 @@
+// One request and its answer, message by message. Stopping ends it at once, also while a message is waited for, and so does leaving the loop.
+
+import { CounterError } from '../base/errors.ts'
+import { decodeMessage, type Message } from './messages.ts'
+import { type Site, stopped } from './site.ts'
+import type { SyncPath } from './transport.ts'
+
+/**
+ * Sends a request and gives the messages of its answer, each to be used before the next.
+ * @throws CounterError PEER_UNREACHABLE, PEER_REFUSED, SYNC_INVALID, SYNC_UNTRUSTED; CLOSED when the node stops
+ */
+export async function* converse(
+  site: Site,
+  address: string,
+  path: SyncPath,
+  body: Uint8Array,
+  timeoutMs: number = site.options.requestTimeoutMs,
+): AsyncGenerator<Message, void> {
+  if (site.stopping.aborted) throw stopped()
+  const aborter = new AbortController()
+  const abort = (): void => aborter.abort()
+  site.stopping.addEventListener('abort', abort, { once: true })
+  site.counters.bytesOut += body.length
+  const messages = site.options.transport.request(address, path, body, timeoutMs, aborter.signal)[Symbol.asyncIterator]()
+  let complete = false
+  try {
+    for (;;) {
+      const next = await site.orStopped(messages.next())
+      if (next.done) {
+        complete = true
+        return
+      }
+      site.counters.bytesIn += next.value.length
+      yield decodeMessage(next.value)
+    }
+  } finally {
+    site.stopping.removeEventListener('abort', abort)
+    if (!complete) {
+      abort()
+      // Not waited for: what gives up its request while a message is under way may need the whole time limit.
+      Promise.resolve(messages.return?.()).catch(() => {})
+    }
+  }
+}
+
+/** @throws CounterError SYNC_INVALID: a message that does not come here */
+export function unexpected(address: string, path: SyncPath, { kind }: Message): never {
+  throw new CounterError('SYNC_INVALID', `${address}${path} answered with a ${kind} where none belongs`)
+}
+
+/** @throws CounterError SYNC_INVALID: the answer ended too early, with all that came before it being good */
+export function cutOff(address: string, path: SyncPath): never {
+  throw new CounterError('SYNC_INVALID', `${address}${path} ended its answer before it was complete`)
+}

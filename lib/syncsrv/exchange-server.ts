@@ -1,0 +1,165 @@
+// The answering side. A request is read and checked whole before anything of it is acted on. An exchange is answered with all that the asker's
+// vector does not cover, step by step; nothing leaves before it is durable here, and the vector is the last step's.
+
+import { ByteWriter } from '../base/bytes.ts'
+import { nextTurn } from '../base/clock.ts'
+import { VersionVector } from '../storage/index.ts'
+import {
+  decodeDigest,
+  decodeExchange,
+  decodeProbe,
+  type ExchangeRequest,
+  encodeCellsInto,
+  encodeDone,
+  encodeProbed,
+  encodeRefusal,
+  encodeWelcome,
+  type Resume,
+  type Sender,
+} from './messages.ts'
+import { bucketsThatDiffer, digestsOf } from './repair.ts'
+import { completeAddress } from './roster.ts'
+import type { Site } from './site.ts'
+import type { Answer, SyncPath } from './transport.ts'
+
+/** What the rest of replication wants to know of requests. */
+export interface ServerEvents {
+  /** The node has asked, and is answered from now on. */
+  asked(node: number): void
+  /** The answer has ended. @param sentCells whether it held any: then the node asks again at once */
+  answered(node: number, sentCells: boolean): void
+  /** The node has been told to ask this one's member. */
+  nudged(node: number): void
+  drain(): void
+}
+
+export class ExchangeServer {
+  readonly #site: Site
+  readonly #events: ServerEvents
+
+  constructor(site: Site, events: ServerEvents) {
+    this.#site = site
+    this.#events = events
+  }
+
+  readonly answer: Answer = (path, body, from) => this.#counted(path, body, from)
+
+  async *#counted(path: SyncPath, body: Uint8Array, from: string): AsyncGenerator<Uint8Array, void> {
+    for await (const message of this.#answer(path, body, from)) {
+      // An answer that just ends is seen to be cut off.
+      if (this.#site.stopping.aborted) return
+      this.#site.counters.bytesOut += message.length
+      yield message
+    }
+  }
+
+  #answer(path: SyncPath, body: Uint8Array, from: string): AsyncIterable<Uint8Array> {
+    this.#site.counters.bytesIn += body.length
+    if (path === '/v1/probe') return this.#probe(decodeProbe(body).sender, from)
+    if (path === '/v1/drain') return this.#drain(decodeProbe(body).sender)
+    if (path === '/v1/digest') return this.#digest(body)
+    const request = decodeExchange(body)
+    return path === '/v1/nudge' ? this.#nudge(request, from) : this.#exchange(request, from)
+  }
+
+  async *#probe(sender: Sender, from: string): AsyncGenerator<Uint8Array, void> {
+    const { peers, roster, started, options } = this.#site
+    const holder = peers.holderOf(sender.node, sender.life)
+    if (sender.life !== this.#site.life) peers.spoke({ ...sender, address: completeAddress(sender.address, from) })
+    const vector = new VersionVector()
+    for (const { replica, seq } of options.store.vector()) if (replica.node === sender.node) vector.raise(replica, seq)
+    await options.store.settled()
+    yield encodeProbed({ sender: roster.sender(), started, vector, holder })
+  }
+
+  async *#drain(sender: Sender): AsyncGenerator<Uint8Array, void> {
+    const refusal = this.#refusalOf(sender)
+    if (refusal) return yield refusal
+    yield await this.#welcome(false)
+    this.#events.drain()
+  }
+
+  async *#nudge({ sender, vector, news }: ExchangeRequest, from: string): AsyncGenerator<Uint8Array, void> {
+    const refusal = this.#refusalOf(sender)
+    // Also who has left may tell that it has.
+    if (sender.node !== this.#site.options.node) this.#site.hear(sender, vector, news, from, from)
+    if (refusal) return yield refusal
+    this.#events.nudged(sender.node)
+    yield await this.#welcome(false)
+  }
+
+  async *#exchange({ sender, vector, news, resume }: ExchangeRequest, from: string): AsyncGenerator<Uint8Array, void> {
+    const refusal = this.#refusalOf(sender)
+    if (refusal) return yield refusal
+    const site = this.#site
+    site.hear(sender, vector, news, from, from)
+    this.#events.asked(sender.node)
+    let sentCells = false
+    try {
+      const start = this.#startOf(resume)
+      const own = await site.sharedVector()
+      yield this.#encodeWelcome(own, start !== undefined)
+      if (!vector.covers(own)) {
+        sentCells = true
+        yield* this.#cells(site.options.store.since(vector, start))
+      }
+      yield encodeDone()
+    } finally {
+      this.#events.answered(sender.node, sentCells)
+    }
+  }
+
+  /** Where the answer goes on: only where this process began one, whose vector it still knows. */
+  #startOf(resume: Resume | undefined): { chunk: number; vector: VersionVector } | undefined {
+    const site = this.#site
+    if (resume?.life !== site.life || !site.options.store.vector().covers(resume.vector)) return undefined
+    return { chunk: resume.chunk, vector: resume.vector }
+  }
+
+  async *#digest(body: Uint8Array): AsyncGenerator<Uint8Array, void> {
+    const { sender, vector, digests } = decodeDigest(body)
+    const refusal = this.#refusalOf(sender)
+    if (refusal) return yield refusal
+    const site = this.#site
+    const own = await digestsOf(site)
+    yield await this.#welcome(false)
+    // Of different states different digests say nothing.
+    if (own?.vector.equals(vector)) yield* this.#cells(cellsOf(site, bucketsThatDiffer(digests, own.digests)))
+    yield encodeDone()
+  }
+
+  /** Each delta as a message, when it may leave. */
+  async *#cells(steps: Iterable<{ delta: Uint8Array; nextChunk: number }>): AsyncGenerator<Uint8Array, void> {
+    const { store, clock } = this.#site.options
+    const writer = new ByteWriter(1 << 16)
+    for (const { delta, nextChunk } of steps) {
+      const message = encodeCellsInto(writer, nextChunk, delta)
+      await (store.settled() ?? nextTurn(clock))
+      if (this.#site.stopping.aborted) return
+      yield message
+    }
+  }
+
+  async #welcome(resumed: boolean): Promise<Uint8Array> {
+    return this.#encodeWelcome(await this.#site.sharedVector(), resumed)
+  }
+
+  #encodeWelcome(vector: VersionVector, resumed: boolean): Uint8Array {
+    const { roster } = this.#site
+    return encodeWelcome({ sender: roster.sender(), vector, news: this.#site.news(), resumed })
+  }
+
+  #refusalOf({ node, incarnation }: Sender): Uint8Array | undefined {
+    const { options, roster } = this.#site
+    if (node === options.node) {
+      return encodeRefusal({ code: 'NODE_ID_TAKEN', reason: `node id ${node} is that of the node at ${options.address}` })
+    }
+    if (!roster.removed(node, incarnation)) return undefined
+    return encodeRefusal({ code: 'REMOVED', reason: `incarnation ${incarnation} of node ${node} has left the cluster` })
+  }
+}
+
+function* cellsOf(site: Site, buckets: readonly boolean[]): Generator<{ delta: Uint8Array; nextChunk: number }, void> {
+  if (!buckets.includes(true)) return
+  for (const delta of site.options.store.cellsOfBuckets(buckets)) yield { delta, nextChunk: 0 }
+}

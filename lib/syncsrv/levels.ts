@@ -1,0 +1,101 @@
+// Who waits for what: writes until enough members hold them (write levels), reads until this node knows what a session has seen. Members count
+// by what each of them has said itself, which was durable there. Nothing here fails for time: it is told.
+
+import type { ReplicaId } from '../storage/index.ts'
+import type { Site } from './site.ts'
+
+/** A write: whose, and its sequence number. */
+export interface WriteAt {
+  readonly replica: ReplicaId
+  readonly seq: number
+}
+
+/** How many members must hold a write: this one, more than half of them, or all. */
+export type Level = 1 | 'majority' | 'all'
+
+export interface Reached {
+  /** Members that are known to hold it, this one included. */
+  readonly reached: number
+  readonly members: number
+  readonly met: boolean
+}
+
+interface Waiter {
+  /** Looks again; true when it has resolved. */
+  readonly look: () => boolean
+  readonly giveUp: () => void
+}
+
+export class Levels {
+  readonly #site: Site
+  readonly #waiters = new Set<Waiter>()
+
+  constructor(site: Site) {
+    this.#site = site
+    site.onHeard(() => this.look())
+    site.stopping.addEventListener('abort', () => {
+      for (const waiter of [...this.#waiters]) waiter.giveUp()
+    })
+  }
+
+  /** Resolves when the level is reached or time is up; never rejects. */
+  waitFor(at: WriteAt, level: Level, timeoutMs: number): Promise<Reached> {
+    return this.#wait(
+      timeoutMs,
+      () => this.#reached(at, level),
+      ({ met }) => met,
+    )
+  }
+
+  /** Whether this node knows the entries, durably, in time. */
+  async waitUntilKnown(entries: readonly WriteAt[], timeoutMs: number): Promise<boolean> {
+    const { store } = this.#site.options
+    const known = await this.#wait(timeoutMs, () => knowsAll(store.vector(), entries), Boolean)
+    if (known) await store.settled()
+    return known
+  }
+
+  /** What is known has grown, here or elsewhere. */
+  look(): void {
+    for (const waiter of [...this.#waiters]) waiter.look()
+  }
+
+  #reached(at: WriteAt, level: Level): Reached {
+    const { roster, peers } = this.#site
+    const others = roster.others()
+    const holders = others.filter(({ node }) => {
+      const peer = peers.find(node)
+      return peer !== undefined && knowsAll(peer.vector, [at])
+    })
+    const members = others.length + 1
+    const reached = holders.length + 1
+    const needed = level === 1 ? 1 : level === 'all' ? members : Math.floor(members / 2) + 1
+    return { reached, members, met: reached >= needed }
+  }
+
+  #wait<T>(timeoutMs: number, read: () => T, isEnough: (value: T) => boolean): Promise<T> {
+    const value = read()
+    if (isEnough(value) || this.#site.stopping.aborted) return Promise.resolve(value)
+    return new Promise((resolve) => {
+      const end = (last: T): void => {
+        cancel()
+        this.#waiters.delete(waiter)
+        resolve(last)
+      }
+      const waiter: Waiter = {
+        look: () => {
+          const now = read()
+          if (isEnough(now)) end(now)
+          return isEnough(now)
+        },
+        giveUp: () => end(read()),
+      }
+      const cancel = this.#site.options.clock.after(timeoutMs, waiter.giveUp)
+      this.#waiters.add(waiter)
+    })
+  }
+}
+
+function knowsAll(vector: { get(replica: ReplicaId): number }, entries: readonly WriteAt[]): boolean {
+  return entries.every(({ replica, seq }) => vector.get(replica) >= seq)
+}

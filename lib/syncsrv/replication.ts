@@ -1,0 +1,223 @@
+// Replication: all parts put together behind the surface that lib/node.ts and the other compositions use.
+// Life: the constructor makes the node answer; start() decides the incarnation and begins to ask; stop() ends all of it, and drain() makes
+// the node leave. How the parts fit: docs/decisions/0006.
+
+import { CounterError } from '../base/errors.ts'
+import { type Member, type MemberState, Membership } from '../cluster/index.ts'
+import { converse, cutOff, unexpected } from './conversation.ts'
+import { ExchangeClient, RefusedError } from './exchange-client.ts'
+import { ExchangeServer } from './exchange-server.ts'
+import { Folds } from './folds.ts'
+import { handOver } from './handover.ts'
+import { Join } from './join.ts'
+import type { Lag } from './lag.ts'
+import { type Level, Levels, type Reached, type WriteAt } from './levels.ts'
+import { Loop } from './loop.ts'
+import { encodeProbe } from './messages.ts'
+import { Renewal } from './renewal.ts'
+import { Roster } from './roster.ts'
+import { type Counters, type ReplicationOptions, Site } from './site.ts'
+import type { Answer } from './transport.ts'
+import { Upkeep } from './upkeep.ts'
+
+export interface MemberStatus {
+  readonly node: number
+  readonly incarnation: number
+  readonly state: MemberState
+  readonly address: string
+  readonly publicUrl: string
+  readonly self: boolean
+  /** How long ago it was last heard directly; undefined: not since the start. */
+  readonly heardMsAgo: number | undefined
+  /** What this node lacks of what the member has. */
+  readonly lacks: Lag | undefined
+  /** What the member lacks of what this node has. */
+  readonly ahead: Lag | undefined
+}
+
+export interface ClusterStatus {
+  readonly node: number
+  readonly incarnation: number
+  readonly draining: boolean
+  readonly members: readonly MemberStatus[]
+  readonly counters: Readonly<Counters>
+}
+
+export class Replication {
+  readonly #site: Site
+  readonly #client: ExchangeClient
+  readonly #loop: Loop
+  readonly #levels: Levels
+  readonly #folds: Folds
+  readonly #renewal: Renewal
+  readonly #upkeep: Upkeep
+  readonly #saved: readonly Member[]
+  #draining: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  #hasLeft!: () => void
+  /** The server side; works from construction on. */
+  readonly answer: Answer
+  /** Resolves when this node has been drained. */
+  readonly left: Promise<void>
+
+  constructor(options: ReplicationOptions) {
+    this.#saved = options.savedMembers === undefined ? [] : Membership.decode(options.savedMembers)
+    const site = siteOf(options, this.#saved)
+    this.#site = site
+    this.#renewal = new Renewal(site)
+    this.#client = new ExchangeClient(site)
+    this.#loop = new Loop(site, this.#client, this.#renewal)
+    this.#levels = new Levels(site)
+    this.#folds = new Folds(site)
+    this.#upkeep = new Upkeep(site, { loop: this.#loop, renewal: this.#renewal, folds: this.#folds })
+    const server = new ExchangeServer(site, {
+      asked: (node) => this.#loop.asked(node),
+      answered: (node, sentCells) => this.#loop.answered(node, sentCells),
+      nudged: (node) => this.#loop.nudged(node),
+      drain: () => {
+        this.drain().catch(() => {})
+      },
+    })
+    this.answer = server.answer
+    this.left = new Promise((resolve) => {
+      this.#hasLeft = resolve
+    })
+  }
+
+  /**
+   * Decides whether the incarnation may be resumed, and begins to ask the other members.
+   * @throws CounterError NODE_ID_TAKEN; CLOSED when it is stopped meanwhile; what SyncStore.renew throws
+   */
+  async start(): Promise<void> {
+    const { options, roster } = this.#site
+    const own = this.#saved.find(({ node }) => node === options.node)
+    const hadLeft = own?.state === 'left' && own.incarnation >= options.store.self.incarnation
+    const join = new Join(this.#site, {
+      members: this.#saved.filter(({ node, state }) => node !== options.node && state !== 'left').map(({ node }) => node),
+      renew: hadLeft ? 'the last one has left the cluster' : undefined,
+      resumed: !options.incarnationIsNew,
+    })
+    await join.run()
+    options.logger.info({ incarnation: roster.self.incarnation, members: roster.size }, 'replicates')
+    this.#site.started = true
+    this.#loop.refresh()
+    this.#upkeep.start()
+  }
+
+  /** To be called when a log group has settled: tells the others when there are own writes that they lack. Cheap when not. */
+  nudge(): void {
+    this.#loop.nudge()
+  }
+
+  /** Resolves when the write is held by as many members as the level says, or time is up. Never rejects. */
+  waitFor(at: WriteAt, level: Level, timeoutMs: number): Promise<Reached> {
+    return this.#levels.waitFor(at, level, timeoutMs)
+  }
+
+  /** Whether this node knows the entries, durably, in time. @throws CounterError LOG_FAILED (as a rejection) */
+  waitUntilKnown(entries: readonly WriteAt[], timeoutMs: number): Promise<boolean> {
+    const known = this.#levels.waitUntilKnown(entries, timeoutMs)
+    this.#loop.pullAll()
+    return known
+  }
+
+  status(): ClusterStatus {
+    const { options, roster, counters, draining } = this.#site
+    const { node, incarnation } = roster.self
+    return {
+      node,
+      incarnation,
+      draining,
+      members: roster.list().map((member) => this.#statusOf(member)),
+      counters: { ...counters, hiddenCells: options.store.hiddenCells },
+    }
+  }
+
+  #statusOf({ node, incarnation, state, address, publicUrl }: Member): MemberStatus {
+    const { options, peers, trail, nowMs } = this.#site
+    const self = node === options.node
+    const peer = self ? undefined : peers.find(node)
+    const known = options.store.vector()
+    trail.add(nowMs, known)
+    return {
+      node,
+      incarnation,
+      state,
+      address,
+      publicUrl,
+      self,
+      heardMsAgo: peer && nowMs - peer.heardMs,
+      lacks: peer?.trail.lagOf(nowMs, known),
+      ahead: peer && trail.lagOf(nowMs, peer.vector),
+    }
+  }
+
+  /** Refuses writes, hands over all counts and leaves. Resolves when that is done. @throws CounterError CLOSED */
+  drain(): Promise<void> {
+    this.#draining ??= handOver(this.#site, this.#loop).then(() => this.#hasLeft())
+    return this.#draining
+  }
+
+  /** Takes out a member that is dead for good. @throws CounterError MEMBER_UNKNOWN, MEMBER_ALIVE */
+  remove(node: number): void {
+    this.#site.roster.remove(node)
+    this.#site.peers.forget(node)
+    this.#loop.refresh()
+    this.#levels.look()
+    this.#loop.tellAll().catch(() => {})
+  }
+
+  /** Asks a member to drain itself. @throws CounterError MEMBER_UNKNOWN, PEER_UNREACHABLE, PEER_REFUSED */
+  async requestDrain(node: number): Promise<void> {
+    const { roster, options } = this.#site
+    if (node === options.node) {
+      this.drain().catch(() => {})
+      return
+    }
+    const member = roster.find(node)
+    if (member === undefined || member.state === 'left') {
+      throw new CounterError('MEMBER_UNKNOWN', `node ${node} is no member`, { fix: 'list the members, and name one of them' })
+    }
+    const { address } = member
+    if (!roster.mayContact(member)) throw new CounterError('PEER_UNREACHABLE', `the address of node ${node} may not be contacted`)
+    const sender = roster.sender()
+    for await (const message of converse(this.#site, address, '/v1/drain', encodeProbe({ sender }))) {
+      if (message.kind === 'refusal') throw new RefusedError(address, message.code, message.reason, sender.incarnation)
+      if (message.kind !== 'welcome') unexpected(address, '/v1/drain', message)
+      return
+    }
+    cutOff(address, '/v1/drain')
+  }
+
+  /** Ends all that is under way, and answers nothing more. Resolves when nothing is left running. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    this.#site.stop()
+    await Promise.allSettled([
+      this.#loop.stop(),
+      this.#upkeep.stop(),
+      this.#draining,
+      this.#renewal.settled(),
+      this.#folds.settled(),
+    ])
+  }
+}
+
+function siteOf(options: ReplicationOptions, saved: readonly Member[]): Site {
+  const { store, clock, random, logger, node, address, publicUrl, mayContact } = options
+  const life = Array.from({ length: 2 }, () => random.uint32().toString(16).padStart(8, '0')).join('')
+  const { incarnation } = store.self
+  const own = saved.find((member) => member.node === node && member.incarnation === incarnation)
+  const self: Member = { node, incarnation, edition: (own?.edition ?? 0) + 1, state: 'alive', address, publicUrl }
+  const membership = new Membership({ self, suspectMs: options.suspectMs })
+  membership.heard(
+    clock.monotonicMs(),
+    saved.filter((member) => member.node !== node),
+  )
+  const hasFile = options.savedMembers !== undefined
+  return new Site({ options, life, roster: new Roster({ membership, store, clock, logger, life, mayContact, hasFile }) })
+}
