@@ -87,6 +87,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: SEGMENT,
     from: '      await disk.syncDirectory(directory)\n      return segment',
     to: '      return segment',
+    test: 'test/persistence/recover.test.ts',
   },
   {
     name: 'the torn tail stays',
