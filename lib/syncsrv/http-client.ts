@@ -79,7 +79,6 @@ export class HttpTransport implements Transport {
     if (signal?.aborted) giveUp()
     signal?.addEventListener('abort', giveUp)
     let cancel = clock.after(timeoutMs, late)
-    let complete = false
     try {
       const reply = await this.#agent.request({
         origin: address,
@@ -89,7 +88,7 @@ export class HttpTransport implements Transport {
         body,
         signal: aborter.signal,
       })
-      // Giving it up makes it fail; whoever gave it up knows.
+      // Leaving the loop below gives the rest up and closes the connection; who gives up needs no error for it.
       reply.body.on('error', () => {})
       if (reply.statusCode !== 200) throw await refusalOf(address, path, reply)
       let count = 0
@@ -114,13 +113,11 @@ export class HttpTransport implements Transport {
       }
       reader.end()
       if (count === 0) throw new CounterError('SYNC_INVALID', 'the answer is empty')
-      complete = true
     } catch (error) {
       throw failure(`${address}${path}`, error)
     } finally {
       cancel()
       signal?.removeEventListener('abort', giveUp)
-      if (!complete) aborter.abort()
     }
   }
 

@@ -4,7 +4,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
@@ -37,12 +37,15 @@ export interface SyncHttpServerOptions {
   readonly onRefused?: (reason: RefusalReason) => void
 }
 
+/** Since the start. */
 export interface SyncCounters {
   requests: number
+  /** Without a signature or without a trusted certificate, and from browsers. */
   refusedUnsigned: number
   refusedForged: number
   refusedStale: number
   refusedReplayed: number
+  /** Also of unknown paths, other methods and compressed bodies. */
   refusedMalformed: number
   refusedLarge: number
   refusedBusy: number
@@ -98,6 +101,9 @@ export class SyncHttpServer {
     this.#server.maxConnections = options.connectionsMax
     // What is not HTTP, or too slow, gets no words.
     this.#server.on('clientError', (_error, socket) => socket.destroy())
+    this.#server.on('tlsClientError', (error: Error, socket: Socket) => {
+      this.#count('certificate', socket.remoteAddress, undefined, error.message)
+    })
   }
 
   /** Opens the port. @throws CounterError PORT_UNUSABLE */
@@ -188,14 +194,15 @@ export class SyncHttpServer {
       logger.debug({ err: error, path: incoming.url }, 'an answer to another node was cut off')
       return
     }
+    const from = incoming.socket.remoteAddress
     // Of what is left of a body no more is read than may be sent; a body of unknown length ends with its connection.
     const close = incoming.headers['content-length'] === undefined || (error instanceof Refusal && error.reason === 'large')
     if (error instanceof Refusal) {
-      this.#count(error.reason, incoming, error.message)
+      this.#count(error.reason, from, incoming.url, error.message)
       sendRefusal(outgoing, REFUSALS[error.reason], error.reason.toUpperCase(), error.message, close)
     } else if (error instanceof CounterError) {
       const invalid = error.code === 'SYNC_INVALID' || error.code === 'DELTA_INVALID'
-      if (invalid) this.#count('malformed', incoming, error.message)
+      if (invalid) this.#count('malformed', from, incoming.url, error.message)
       sendRefusal(outgoing, invalid ? 400 : 503, error.code, error.fix ? `${error.message}. ${error.fix}` : error.message, close)
     } else {
       logger.error({ err: error, path: incoming.url }, 'a request of another node failed unexpectedly')
@@ -203,9 +210,9 @@ export class SyncHttpServer {
     }
   }
 
-  #count(reason: RefusalReason, { socket, url }: IncomingMessage, detail: string): void {
+  #count(reason: RefusalReason, from: string | undefined, path: string | undefined, detail: string): void {
     const { clock, logger, onRefused } = this.#options
-    if (reason === 'unsigned' || reason === 'browser') this.counters.refusedUnsigned++
+    if (reason === 'unsigned' || reason === 'certificate' || reason === 'browser') this.counters.refusedUnsigned++
     else if (reason === 'forged') this.counters.refusedForged++
     else if (reason === 'stale') this.counters.refusedStale++
     else if (reason === 'replayed') this.counters.refusedReplayed++
@@ -216,6 +223,6 @@ export class SyncHttpServer {
     const nowMs = clock.monotonicMs()
     if (nowMs - (this.#warnedAtMs.get(reason) ?? Number.NEGATIVE_INFINITY) < WARN_EVERY_MS) return
     this.#warnedAtMs.set(reason, nowMs)
-    logger.warn({ reason, from: socket.remoteAddress, path: url?.slice(0, 100), detail }, 'refused a request on the sync port')
+    logger.warn({ reason, from, path: path?.slice(0, 100), detail }, 'refused a request on the sync port')
   }
 }

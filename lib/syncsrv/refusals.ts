@@ -15,6 +15,8 @@ export const REFUSALS = {
   encoding: 415,
   /** The body is too long. */
   large: 413,
+  /** Its certificate is not trusted. There is no connection over which a reply could go. */
+  certificate: 401,
   /** Headers of the signature are missing. */
   unsigned: 401,
   /** The time is too far from the clock of this node. */

@@ -16,7 +16,8 @@ export interface Transport {
    * @param address base URL of the other node's sync port, such as http://10.0.0.2:3001
    * @param timeoutMs how long the next message may take, each time
    * @param signal aborted when the answer is not wanted any more, also while a message is waited for
-   * @throws CounterError PEER_UNREACHABLE: no connection, a broken one, or nothing for timeoutMs; PEER_REFUSED: it said no
+   * @throws CounterError PEER_UNREACHABLE: no connection, a broken one, or nothing for timeoutMs; PEER_REFUSED: it said no;
+   *   SYNC_UNTRUSTED: no member has made this message, or the other end's certificate is not trusted; SYNC_INVALID: what came is no message
    */
   request(address: string, path: SyncPath, body: Uint8Array, timeoutMs: number, signal?: AbortSignal): AsyncIterable<Uint8Array>
 }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { checkTls, type Tls } from '../../lib/syncsrv/tls.ts'
-import { collect, failureOf, Pair, SECRET } from './http-harness.ts'
+import { collect, failureOf, Pair, SECRET, until } from './http-harness.ts'
 
 const test = suite('syncsrv/http-tls')
 
@@ -46,6 +46,7 @@ test('with an authority, a client without a certificate or with a foreign one is
   const without = { cert: '', key: '', ca } as unknown as Tls
   assert.match(await ask(url, without), /^(SYNC_UNTRUSTED|PEER_UNREACHABLE) /)
   assert.is(server.counters.requests, 0)
+  await until(() => server.counters.refusedUnsigned === 2)
 })
 
 test('a server with a foreign certificate is not believed', async () => {
