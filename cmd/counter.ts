@@ -8,6 +8,7 @@ import { register as registerConfig } from './config.ts'
 import { EXIT, exitCodeOf, explain } from './exit.ts'
 import { register as registerImport } from './import.ts'
 import { register as registerInspect } from './inspect.ts'
+import { register as registerMaelstrom } from './maelstrom.ts'
 import { register as registerServe } from './serve.ts'
 import { VERSION } from './version.ts'
 
@@ -28,7 +29,8 @@ const program = new Command('counter')
   .showSuggestionAfterError()
   .exitOverride()
 
-for (const register of [registerServe, registerConfig, registerInspect, registerImport, registerBackup]) register(program)
+for (const register of [registerServe, registerConfig, registerInspect, registerImport, registerBackup, registerMaelstrom])
+  register(program)
 
 // Whoever read our output may have seen enough, as `head` does; a node goes on without its banner.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -44,19 +44,28 @@ export class Mailbox {
 
   /**
    * Sends and waits for the answer, which may be an error.
+   * @param signal aborted when nobody waits for it any more
    * @param sent called with the id under which it was sent
-   * @throws CounterError PEER_UNREACHABLE: nothing for timeoutMs
+   * @throws CounterError PEER_UNREACHABLE: nothing for timeoutMs, or aborted
    */
-  ask(dest: string, body: Body, timeoutMs: number, sent: (id: number) => void = () => {}): Promise<Body> {
+  ask(dest: string, body: Body, timeoutMs: number, signal?: AbortSignal, sent: (id: number) => void = () => {}): Promise<Body> {
     return new Promise((resolve, reject) => {
+      const giveUp = (why: string): void => {
+        forget()
+        reject(new CounterError('PEER_UNREACHABLE', `${dest} has not answered ${body.type}: ${why}`))
+      }
+      const abort = (): void => giveUp('the question was taken back')
+      if (signal?.aborted) return reject(new CounterError('PEER_UNREACHABLE', `${dest} was not asked ${body.type} any more`))
       const id = this.send(dest, body)
-      const cancel = this.#options.clock.after(timeoutMs, () => {
-        this.#waiting.delete(id)
-        reject(new CounterError('PEER_UNREACHABLE', `${dest} has not answered ${body.type} for ${timeoutMs} ms`))
-      })
-      this.#waiting.set(id, (answer) => {
+      const cancel = this.#options.clock.after(timeoutMs, () => giveUp(`nothing for ${timeoutMs} ms`))
+      const forget = (): void => {
         cancel()
         this.#waiting.delete(id)
+        signal?.removeEventListener('abort', abort)
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#waiting.set(id, (answer) => {
+        forget()
         resolve(answer)
       })
       sent(id)

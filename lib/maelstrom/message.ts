@@ -35,9 +35,9 @@ export function readMessage(line: string): Message | undefined {
 
 /** One line with its end. A bigint directly in the body is written as the integer it is. */
 export function writeMessage({ src, dest, body }: Message): string {
-  const fields = Object.entries(body).map(
-    ([name, value]) => `${JSON.stringify(name)}:${typeof value === 'bigint' ? value : JSON.stringify(value)}`,
-  )
+  const fields = Object.entries(body)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${JSON.stringify(name)}:${typeof value === 'bigint' ? value : JSON.stringify(value)}`)
   return `{"src":${JSON.stringify(src)},"dest":${JSON.stringify(dest)},"body":{${fields.join(',')}}}\n`
 }
 

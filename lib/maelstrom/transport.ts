@@ -27,19 +27,25 @@ export class MessageTransport implements Transport {
   }
 
   /** @throws CounterError PEER_UNREACHABLE, PEER_REFUSED, SYNC_INVALID */
-  async *request(address: string, path: SyncPath, body: Uint8Array, timeoutMs: number): AsyncGenerator<Uint8Array, void> {
+  async *request(
+    address: string,
+    path: SyncPath,
+    body: Uint8Array,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void> {
     const peer = address.slice(SCHEME.length)
     const reader = new MessageReader(MESSAGE_BYTES_MAX, () => {})
     let stream = 0
     const first = { type: 'sync', path, payload: base64(body) }
-    let answer = await this.#mailbox.ask(peer, first, timeoutMs, (id) => {
+    let answer = await this.#mailbox.ask(peer, first, timeoutMs, signal, (id) => {
       stream = id
     })
     for (let part = 1; ; part++) {
       reader.push(payloadOf(answer, peer))
       for (let message = reader.next(); message !== undefined; message = reader.next()) yield message
       if (answer.type === 'sync_ok') return reader.end()
-      answer = await this.#mailbox.ask(peer, { type: 'sync_next', stream, part }, timeoutMs)
+      answer = await this.#mailbox.ask(peer, { type: 'sync_next', stream, part }, timeoutMs, signal)
     }
   }
 }

@@ -43,8 +43,8 @@ function pair(answer: Answer, pass: (message: Message, number: number) => boolea
       ({ body }) =>
         asker.take(body),
   )
-  const ask = (body = new Uint8Array([1, 2, 3])) =>
-    new MessageTransport(asker).request(addressOf('n2'), '/v1/exchange', body, TIMEOUT_MS)
+  const ask = (signal?: AbortSignal) =>
+    new MessageTransport(asker).request(addressOf('n2'), '/v1/exchange', new Uint8Array([1, 2, 3]), TIMEOUT_MS, signal)
   return { clock, sent, answers, ask }
 }
 
@@ -154,6 +154,21 @@ test('a peer that refuses is told from one that is not there', async () => {
     }
   assert.is(await codeOf(gather(pair(failing(new CounterError('SYNC_INVALID', 'x'))).ask())), 'PEER_REFUSED')
   assert.is(await codeOf(gather(pair(failing(new Error('x'))).ask())), 'PEER_UNREACHABLE')
+})
+
+test('a question that is taken back ends at once, and leaves no timer', async () => {
+  const { ask, clock, sent } = pair(async function* () {
+    await new Promise(() => {})
+    yield bytes(3, 1)
+  })
+  const aborter = new AbortController()
+  const task = codeOf(gather(ask(aborter.signal)))
+  await drained()
+  aborter.abort()
+  assert.is(await task, 'PEER_UNREACHABLE')
+  assert.is(await codeOf(gather(ask(aborter.signal))), 'PEER_UNREACHABLE')
+  assert.is(sent.length, 1)
+  assert.not(clock.advance())
 })
 
 test('an answer that comes after the question was given up is dropped', async () => {
