@@ -25,10 +25,10 @@ export interface ChangedTotals {
 }
 
 /** A step ends with the row after which it has so many totals, or has looked at so many cells. */
-const STEP_TOTALS = 4096
+const STEP_TOTALS = 2048
 const STEP_LOOKS = 1 << 18
 /** Names that get their places by key in one step. */
-const STEP_NAMES = 8192
+const STEP_NAMES = 4096
 const WORD = 0x1_0000_0000
 
 export class TotalsWalk {

@@ -3,7 +3,7 @@
 
 import { ByteWriter } from '../base/bytes.ts'
 import { nextTurn } from '../base/clock.ts'
-import { VersionVector } from '../storage/index.ts'
+import { SLOT_BASE, VersionVector } from '../storage/index.ts'
 import {
   decodeDigest,
   decodeExchange,
@@ -67,7 +67,11 @@ export class ExchangeServer {
     const holder = peers.holderOf(sender.node, sender.life)
     if (sender.life !== this.#site.life) peers.spoke({ ...sender, address: completeAddress(sender.address, from) })
     const vector = new VersionVector()
-    for (const { replica, seq } of options.store.vector()) if (replica.node === sender.node) vector.raise(replica, seq)
+    for (const { replica, seq } of options.store.vector()) {
+      // Slots of the original that the asker's life has heard are its columns too.
+      const isSlot = replica.node >= SLOT_BASE && replica.incarnation === sender.incarnation
+      if (replica.node === sender.node || isSlot) vector.raise(replica, seq)
+    }
     await options.store.settled()
     yield encodeProbed({ sender: roster.sender(), started, vector, holder })
   }

@@ -3,7 +3,7 @@
 // later refuses to start. docs/PROTOCOL.md, section 4.
 
 import { CounterError } from '../base/errors.ts'
-import { FOLDED, LIST_INCARNATIONS, type VersionVector } from '../storage/index.ts'
+import { FOLDED, LIST_INCARNATIONS, SLOT_BASE, type VersionVector } from '../storage/index.ts'
 import type { Probed } from './messages.ts'
 import { holdsOwnId, introduce, probe } from './probe.ts'
 import { hostOfAddress } from './roster.ts'
@@ -50,7 +50,7 @@ export class Join {
       await this.#askAll(Math.max(1, leftMs))
       if (this.#missing.size === 0 || !mustWait || this.#knowsMore) break
       await this.#site.pause(Math.min(RETRY_MS, Math.max(1, endMs - clock.monotonicMs())))
-      if (this.#site.stopping.aborted) throw new CounterError('CLOSED', 'the node was stopped while it started')
+      if (this.#site.stop.happened) throw new CounterError('CLOSED', 'the node was stopped while it started')
     }
     const why = this.#reason()
     if (why === undefined) return
@@ -108,7 +108,9 @@ export class Join {
     const known = store.vector()
     for (const { replica, seq } of theirs) {
       const { incarnation } = replica
-      if (replica.node !== own) continue
+      // Slots of the original that this life has heard are own columns too.
+      const isSlot = replica.node >= SLOT_BASE && incarnation === store.self.incarnation
+      if (replica.node !== own && !isSlot) continue
       if (incarnation === FOLDED) {
         // Its sequence numbers are the incarnations that went into it.
         this.#above = Math.max(this.#above, seq)

@@ -14,9 +14,9 @@ export const LEGACY_BODY_BYTES_MAX = 256 * 1024 * 1024
 /** No entry is longer, with the white space before it: room for a total of each slot. It bounds what one slice may take. */
 const ENTRY_BYTES_MAX = 2 * 1024 * 1024
 /** A slice ends after the entry with which it has read this much, which takes a few milliseconds at most. */
-const SLICE_BYTES = 256 * 1024
+const SLICE_BYTES = 128 * 1024
 /** A slice ends after the entry with which it holds so many totals. */
-const SLICE_TOTALS = 8192
+const SLICE_TOTALS = 4096
 /** How deep values may lie in each other in fields that are skipped. */
 const DEPTH_MAX = 32
 /** A longer field name is unknown. */

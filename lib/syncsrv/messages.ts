@@ -96,7 +96,7 @@ export interface Probed {
   readonly sender: Sender
   /** Whether the answerer has come through its start, and writes. */
   readonly started: boolean
-  /** All it knows of columns of the asker's node id. */
+  /** All it knows of columns of the asker's node id, and of slots that the asker's incarnation has heard. */
   readonly vector: VersionVector
   /** Another process that has spoken with the asker's node id. */
   readonly holder: Sender | undefined
