@@ -1,6 +1,6 @@
 // How members that share a secret know each other. A request carries its time, a nonce, the hash of its body and an HMAC-SHA256 over all that;
 // each message of the answer carries a MAC over the request's nonce, the message's number and its payload, so answers cannot be mixed up,
-// reordered or made up. The bytes that are hashed are in docs/PROTOCOL.md, section 3. The hash of the body is a header of its own, so a
+// reordered or made up. The bytes that are hashed are in docs/PROTOCOL.md, section 5. The hash of the body is a header of its own, so a
 // request is known to be true or forged before any of its body is read.
 
 import { createHash, createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
