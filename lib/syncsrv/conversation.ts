@@ -16,10 +16,9 @@ export async function* converse(
   body: Uint8Array,
   timeoutMs: number = site.options.requestTimeoutMs,
 ): AsyncGenerator<Message, void> {
-  if (site.stopping.aborted) throw stopped()
+  if (site.stop.happened) throw stopped()
   const aborter = new AbortController()
-  const abort = (): void => aborter.abort()
-  site.stopping.addEventListener('abort', abort, { once: true })
+  const forget = site.stop.on(() => aborter.abort())
   site.counters.bytesOut += body.length
   const messages = site.options.transport.request(address, path, body, timeoutMs, aborter.signal)[Symbol.asyncIterator]()
   let complete = false
@@ -34,9 +33,9 @@ export async function* converse(
       yield decodeMessage(next.value)
     }
   } finally {
-    site.stopping.removeEventListener('abort', abort)
+    forget()
     if (!complete) {
-      abort()
+      aborter.abort()
       // Not waited for: what gives up its request while a message is under way may need the whole time limit.
       Promise.resolve(messages.return?.()).catch(() => {})
     }

@@ -47,7 +47,7 @@ export class ExchangeServer {
   async *#counted(path: SyncPath, body: Uint8Array, from: string): AsyncGenerator<Uint8Array, void> {
     for await (const message of this.#answer(path, body, from)) {
       // An answer that just ends is seen to be cut off.
-      if (this.#site.stopping.aborted) return
+      if (this.#site.stop.happened) return
       this.#site.counters.bytesOut += message.length
       yield message
     }
@@ -139,7 +139,7 @@ export class ExchangeServer {
     for (const { delta, nextChunk } of steps) {
       const message = encodeCellsInto(writer, nextChunk, delta)
       await (store.settled() ?? nextTurn(clock))
-      if (this.#site.stopping.aborted) return
+      if (this.#site.stop.happened) return
       yield message
     }
   }

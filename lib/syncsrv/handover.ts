@@ -30,7 +30,7 @@ export async function handOver(site: Site, loop: Loop): Promise<void> {
     }
     loop.nudge()
     await site.pause(Math.min(intervalMs, 100))
-    if (site.stopping.aborted) throw new CounterError('CLOSED', 'the node was stopped before it had handed over its counts')
+    if (site.stop.happened) throw new CounterError('CLOSED', 'the node was stopped before it had handed over its counts')
   }
 
   site.roster.leave()

@@ -33,7 +33,7 @@ export class Levels {
   constructor(site: Site) {
     this.#site = site
     site.onHeard(() => this.look())
-    site.stopping.addEventListener('abort', () => {
+    site.stop.on(() => {
       for (const waiter of [...this.#waiters]) waiter.giveUp()
     })
   }
@@ -75,7 +75,7 @@ export class Levels {
 
   #wait<T>(timeoutMs: number, read: () => T, isEnough: (value: T) => boolean): Promise<T> {
     const value = read()
-    if (isEnough(value) || this.#site.stopping.aborted) return Promise.resolve(value)
+    if (isEnough(value) || this.#site.stop.happened) return Promise.resolve(value)
     return new Promise((resolve) => {
       const end = (last: T): void => {
         cancel()

@@ -121,7 +121,7 @@ export class Loop {
   }
 
   get #mayPull(): boolean {
-    return this.#site.started && !this.#site.draining && !this.#site.stopping.aborted
+    return this.#site.started && !this.#site.draining && !this.#site.stop.happened
   }
 
   #partnerOf(node: number): Partner {
@@ -144,7 +144,7 @@ export class Loop {
 
   #schedule(partner: Partner, delayMs: number): void {
     partner.cancel()
-    if (this.#site.stopping.aborted) return
+    if (this.#site.stop.happened) return
     partner.dueMs = this.#site.nowMs + delayMs
     partner.cancel = this.#site.options.clock.after(delayMs, () => this.pull(partner.node))
   }
@@ -209,8 +209,8 @@ export class Loop {
   }
 
   #mayNudge({ nudging, answering, expectedUntilMs }: Partner): boolean {
-    const { started, stopping, nowMs } = this.#site
-    return started && !stopping.aborted && !nudging && answering === 0 && nowMs >= expectedUntilMs
+    const { started, stop, nowMs } = this.#site
+    return started && !stop.happened && !nudging && answering === 0 && nowMs >= expectedUntilMs
   }
 
   #expect(partner: Partner): void {

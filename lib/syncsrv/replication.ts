@@ -196,7 +196,7 @@ export class Replication {
   }
 
   async #stop(): Promise<void> {
-    this.#site.stop()
+    this.#site.stop.now()
     await Promise.allSettled([
       this.#loop.stop(),
       this.#upkeep.stop(),

@@ -11,6 +11,7 @@ import { Trail } from './lag.ts'
 import type { News, Sender } from './messages.ts'
 import { Peers } from './peers.ts'
 import type { Roster } from './roster.ts'
+import { Stop } from './stop.ts'
 import type { SyncStore } from './store.ts'
 import type { Transport } from './transport.ts'
 
@@ -89,7 +90,8 @@ export class Site {
   started = false
   /** Set while this node hands over what it has: it then asks for nothing more. */
   draining = false
-  readonly #stopping = new AbortController()
+  /** The end of all that is under way. */
+  readonly stop = new Stop()
   readonly #listeners: ((node: number, news: News) => void)[] = []
 
   constructor({ options, roster, life }: SiteParts) {
@@ -133,37 +135,27 @@ export class Site {
     return vector
   }
 
-  get stopping(): AbortSignal {
-    return this.#stopping.signal
-  }
-
-  stop(): void {
-    this.#stopping.abort()
-  }
-
   /** `promise`, or a rejection with CLOSED when the node stops before. */
   orStopped<T>(promise: Promise<T>): Promise<T> {
-    const signal = this.stopping
     return new Promise((resolve, reject) => {
-      const stop = (): void => reject(stopped())
-      if (signal.aborted) stop()
-      signal.addEventListener('abort', stop, { once: true })
-      promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+      if (this.stop.happened) reject(stopped())
+      const forget = this.stop.on(() => reject(stopped()))
+      promise.then(resolve, reject).finally(forget)
     })
   }
 
   /** Resolves after `ms`, or when the node stops. */
   pause(ms: number): Promise<void> {
-    const signal = this.stopping
     return new Promise((resolve) => {
-      if (signal.aborted) return resolve()
-      const end = (): void => {
+      if (this.stop.happened) return resolve()
+      const forget = this.stop.on(() => {
         cancel()
-        signal.removeEventListener('abort', end)
         resolve()
-      }
-      const cancel = this.options.clock.after(ms, end)
-      signal.addEventListener('abort', end, { once: true })
+      })
+      const cancel = this.options.clock.after(ms, () => {
+        forget()
+        resolve()
+      })
     })
   }
 

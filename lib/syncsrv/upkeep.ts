@@ -38,8 +38,8 @@ export class Upkeep {
   }
 
   async #everyInterval(): Promise<void> {
-    const { roster, options, trail, stopping } = this.#site
-    while (!stopping.aborted) {
+    const { roster, options, trail, stop } = this.#site
+    while (!stop.happened) {
       trail.add(this.#site.nowMs, options.store.vector())
       roster.tick()
       if (!this.#site.draining) {
@@ -72,8 +72,8 @@ export class Upkeep {
   }
 
   async #askSeeds(): Promise<void> {
-    const { options, roster, stopping } = this.#site
-    while (!stopping.aborted) {
+    const { options, roster, stop } = this.#site
+    while (!stop.happened) {
       const addresses = this.#site.draining ? [] : await this.#site.orStopped(options.seeds()).catch(() => [])
       const known = new Set([options.address, ...roster.others().map(({ address }) => address)])
       await Promise.all(addresses.filter((address) => !known.has(address)).map((address) => this.#askSeed(address)))
@@ -96,11 +96,11 @@ export class Upkeep {
   }
 
   async #compareDigests(): Promise<void> {
-    const { options, stopping } = this.#site
+    const { options, stop } = this.#site
     let compared = true
-    while (!stopping.aborted) {
+    while (!stop.happened) {
       await this.#site.pause(this.#site.jittered(compared ? options.digestIntervalMs : options.intervalMs))
-      const member = this.#site.draining || stopping.aborted ? undefined : chooseEqual(this.#site)
+      const member = this.#site.draining || stop.happened ? undefined : chooseEqual(this.#site)
       try {
         compared = member !== undefined && (await compareWith(this.#site, member))
       } catch (error) {
