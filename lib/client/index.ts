@@ -1,10 +1,28 @@
 // The typed client of the public API. Values are bigints, exact at any size. Each write carries an Idempotency-Key, so a request
 // whose answer was lost can be repeated and still counts once; what is worth repeating is repeated here, with full jitter
 // (Marc Brooker, "Exponential Backoff And Jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+// Keys are each node's own: of several nodes, a write goes to another only while it is certain that it has not counted.
 // It imports the contract's types alone, and needs nothing but fetch.
 
 import type { Contract, JsonBody, JsonReply, OperationId } from '../publicapi/contract.ts'
+import { doubted, type Failure, refused, unanswered } from './failure.ts'
 import { chance, freshKey, pause } from './platform.ts'
+import { Session } from './session.ts'
+
+export { ClientError } from './failure.ts'
+
+/** How many members must have a write on disk before it is answered. */
+export type WriteLevel = 1 | 'majority' | 'all'
+
+/** How far a write had come when it was answered. */
+export interface Reached {
+  readonly level: WriteLevel
+  /** Members that had it on disk. */
+  readonly reached: number
+  readonly members: number
+  /** False: not as many as asked for in the node's COUNTER_WRITE_TIMEOUT. The write is counted, kept, and goes on spreading. */
+  readonly met: boolean
+}
 
 export interface ConnectOptions {
   /** The COUNTER_TOKEN of the node. */
@@ -17,13 +35,24 @@ export interface ConnectOptions {
   readonly backoffMaxMs?: number
   /** One attempt is given up after this, in milliseconds. Default 20,000. */
   readonly timeoutMs?: number
+  /** Every write waits for so many members. Default 1: the node that takes it. */
+  readonly w?: WriteLevel
+  /** Reads show what this client has written before, whichever node answers; they wait for it, and fail as `session-behind`. */
+  readonly session?: boolean
   readonly fetch?: typeof fetch
 }
 
 /** A call's own options. */
 export interface CallOptions {
-  /** Names the operation across processes: repeated with the same key it counts once. Default: a fresh one. */
+  /**
+   * Names the operation across processes: repeated with the same key it counts once. Default: a fresh one. As a key is known to
+   * one node alone, such a write goes to the first node and to no other.
+   */
   readonly idempotencyKey?: string
+  /** As in ConnectOptions, for this write. */
+  readonly w?: WriteLevel
+  /** Called before a write with `w` returns. */
+  readonly onReached?: (reached: Reached) => void
   readonly signal?: AbortSignal
 }
 
@@ -31,27 +60,6 @@ export interface Increment {
   readonly name: string
   /** Default 1. */
   readonly delta?: number | bigint
-}
-
-/** What the node refused, or could not do. */
-export class ClientError extends Error {
-  override readonly name = 'ClientError'
-  /** The last part of the problem's type, such as `name-too-long`; `unreachable` when there was no answer. */
-  readonly type: string
-  /** 0 when there was no answer. */
-  readonly status: number
-  /** How to correct it. */
-  readonly fix: string | undefined
-  /** Whether the request changed a count. */
-  readonly applied: 'yes' | 'no' | 'unknown'
-
-  constructor(type: string, status: number, message: string, more: { fix?: string; applied?: string; cause?: unknown }) {
-    super(message, { cause: more.cause })
-    this.type = type
-    this.status = status
-    this.fix = more.fix
-    this.applied = more.applied === 'yes' || more.applied === 'no' ? more.applied : 'unknown'
-  }
 }
 
 export interface Client {
@@ -65,6 +73,14 @@ export interface Client {
   value(name: string, options?: CallOptions): Promise<bigint>
   /** The values of some counters, in the order asked. */
   values(names: readonly string[], options?: CallOptions): Promise<bigint[]>
+  /** The members, and what each lacks of the others. */
+  cluster(options?: CallOptions): Promise<JsonReply<'readCluster'>>
+  /** Tells a member to hand over what it has and to leave; untilLeft() waits for it. */
+  drain(node: number, options?: CallOptions): Promise<void>
+  /** Removes a member that is gone for good. */
+  remove(node: number, options?: CallOptions): Promise<void>
+  /** Resolves when `node` is no member any more, as seen by the nodes of this client. */
+  untilLeft(node: number, options?: CallOptions): Promise<void>
 }
 
 type Path<Id extends OperationId> = Contract[Id]['path']
@@ -74,70 +90,121 @@ interface Call {
   readonly path: string
   readonly contentType?: string
   readonly body?: string
+  /** Changes counts, so that it must not count twice. */
+  readonly writes?: true
 }
 
-/** A client of the node at `url`. Nothing is sent before the first call. */
-export function connect(url: string, options: ConnectOptions = {}): Client {
-  const base = url.replace(/\/+$/, '')
+interface Answered {
+  readonly reply: unknown
+  readonly reached: Reached | undefined
+}
+
+/** How often untilLeft() looks. */
+const LOOK_MS = 500
+const REACHED = /^(1|majority|all); reached=(\d+); members=(\d+)$/
+
+/** A client of the node at `url`, or of the cluster of which these are nodes. Nothing is sent before the first call. */
+export function connect(urls: string | readonly string[], options: ConnectOptions = {}): Client {
+  const bases = (typeof urls === 'string' ? [urls] : urls).map((url) => url.replace(/\/+$/, ''))
+  if (bases.length === 0) throw new TypeError('a client needs the URL of a node')
   const { token, retriesMax = 5, backoffMs = 100, backoffMaxMs = 5_000, timeoutMs = 20_000 } = options
   const send = options.fetch ?? fetch
+  const session = options.session ? new Session() : undefined
+  /** The node that answered last. */
+  let current = 0
 
   return {
-    count: (text, call) =>
-      exchange({ method: 'POST', path: at('/v1/texts'), contentType: 'text/plain; charset=utf-8', body: text }, call),
+    count: (text, call) => exchange({ ...posted(at('/v1/texts'), text, 'text/plain; charset=utf-8'), writes: true }, call),
 
     async increment(name, delta = 1, call) {
       const body: JsonBody<'incrementCounter'> = { delta: String(delta) }
       const path = at('/v1/counters/{name}/increments', name)
-      const { valueString } = await exchange<JsonReply<'incrementCounter'>>(posted(path, body), call)
+      const { valueString } = await exchange<JsonReply<'incrementCounter'>>(written(path, body), call)
       return BigInt(valueString)
     },
 
     incrementAll(items, call) {
       const body: JsonBody<'incrementCounters'> = { items: items.map(({ name, delta = 1 }) => ({ name, delta: String(delta) })) }
-      return exchange(posted(at('/v1/increments'), body), call)
+      return exchange(written(at('/v1/increments'), body), call)
     },
 
     async value(name, call) {
-      const { valueString } = await exchange<JsonReply<'readCounter'>>(
-        { method: 'GET', path: at('/v1/counters/{name}', name) },
-        call,
-      )
+      const { valueString } = await exchange<JsonReply<'readCounter'>>(got(at('/v1/counters/{name}', name)), call)
       return BigInt(valueString)
     },
 
     async values(names, call) {
       if (names.length === 0) return []
       const query = names.map((name) => `names=${encodeURIComponent(name)}`).join('&')
-      const { counters } = await exchange<JsonReply<'readCounters'>>(
-        { method: 'GET', path: `${at('/v1/counters')}?${query}` },
-        call,
-      )
+      const { counters } = await exchange<JsonReply<'readCounters'>>(got(`${at('/v1/counters')}?${query}`), call)
       return counters.map(({ valueString }) => BigInt(valueString))
+    },
+
+    cluster: (call) => exchange(got(at('/v1/cluster')), call),
+
+    async drain(node, call) {
+      await exchange(posted(at('/v1/cluster/members/{node}/drain', String(node))), call)
+    },
+
+    async remove(node, call) {
+      await exchange(posted(at('/v1/cluster/members/{node}/remove', String(node))), call)
+    },
+
+    async untilLeft(node, call) {
+      for (;;) {
+        const { members } = await exchange<JsonReply<'readCluster'>>(got(at('/v1/cluster')), call)
+        if (members.every((member) => member.node !== node || member.state === 'left')) return
+        await pause(LOOK_MS, call?.signal)
+      }
     },
   }
 
-  async function exchange<Reply>(call: Call, { idempotencyKey, signal }: CallOptions = {}): Promise<Reply> {
-    const headers: Record<string, string> = { Accept: 'application/json' }
-    if (token !== undefined) headers.Authorization = `Bearer ${token}`
-    if (call.contentType !== undefined) headers['Content-Type'] = call.contentType
-    if (call.method === 'POST') headers['Idempotency-Key'] = idempotencyKey ?? freshKey()
+  async function exchange<Reply>(call: Call, options: CallOptions = {}): Promise<Reply> {
+    const { idempotencyKey, onReached, signal } = options
+    const headers = headersOf(call, options)
+    let node = idempotencyKey === undefined ? current : 0
+    /** Whether no other node may be asked any more. */
+    let bound = bases.length === 1 || idempotencyKey !== undefined
+    let askedSincePause = 0
+    /** Whether an earlier attempt may have counted. */
+    let inDoubt = false
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted()
-      const answer = await once(call, headers, signal)
-      if (!(answer instanceof Failure)) return answer as Reply
-      if (!answer.passing || attempt >= retriesMax) throw answer.error
+      const answer = await once(bases[node]!, call, headers, signal)
+      if ('reply' in answer) {
+        if (!bound) current = node
+        if (answer.reached !== undefined) onReached?.(answer.reached)
+        return answer.reply as Reply
+      }
+      const { error, passing, uncounted, afterMs } = answer
+      if (!passing || attempt >= retriesMax) throw inDoubt ? doubted(error) : error
+      if (call.writes && !uncounted) bound = inDoubt = true
+      if (!bound) node = (node + 1) % bases.length
+      if (++askedSincePause < bases.length && !bound) continue
+      askedSincePause = 0
       const backoff = Math.min(backoffMaxMs, backoffMs * 2 ** attempt) * chance()
-      await pause(Math.max(backoff, answer.afterMs), signal)
+      await pause(Math.max(backoff, afterMs), signal)
+    }
+  }
+
+  function headersOf({ contentType, writes }: Call, { idempotencyKey, w = options.w }: CallOptions): Record<string, string> {
+    return {
+      Accept: 'application/json',
+      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+      ...(contentType !== undefined && { 'Content-Type': contentType }),
+      ...(session?.token !== undefined && { 'Counter-Session': session.token }),
+      ...(writes && { 'Idempotency-Key': idempotencyKey ?? freshKey() }),
+      ...(writes && w !== undefined && { 'Counter-Write-Level': String(w) }),
     }
   }
 
   /** One attempt. Only the caller's own abort is thrown. */
   async function once(
+    base: string,
     { method, path, body }: Call,
     headers: Record<string, string>,
     signal: AbortSignal | undefined,
-  ): Promise<unknown> {
+  ): Promise<Answered | Failure> {
     const limit = AbortSignal.timeout(timeoutMs)
     try {
       const response = await send(base + path, {
@@ -147,48 +214,22 @@ export function connect(url: string, options: ConnectOptions = {}): Client {
         ...(body === undefined ? {} : { body }),
       })
       const text = await response.text()
-      return response.ok ? JSON.parse(text) : failureOf(response, text)
+      if (!response.ok) return refused(response, text)
+      const covered = response.headers.get('counter-session')
+      if (covered !== null) session?.cover(covered)
+      return { reply: JSON.parse(text), reached: reachedOf(response) }
     } catch (error) {
       signal?.throwIfAborted()
-      const message = `no answer from ${base}: ${reasonOf(error)}`
-      return new Failure(new ClientError('unreachable', 0, message, { cause: error }), true, 0)
+      return unanswered(base, error)
     }
   }
 }
 
-/** A failed attempt, and whether it may pass. */
-class Failure {
-  readonly error: ClientError
-  readonly passing: boolean
-  /** What the node asked to wait, in milliseconds. */
-  readonly afterMs: number
-
-  constructor(error: ClientError, passing: boolean, afterMs: number) {
-    this.error = error
-    this.passing = passing
-    this.afterMs = afterMs
-  }
-}
-
-/** Statuses after which the same request may succeed shortly. A full disk is not among them: its cure takes people. */
-const PASSING = new Set([408, 429, 502, 503, 504])
-
-function failureOf(response: Response, text: string): Failure {
-  const problem = problemIn(text)
-  const type = problem.type?.split('/').at(-1) ?? `status-${response.status}`
-  const message = problem.detail ?? `the node answered ${response.status}`
-  const passing = PASSING.has(response.status) || type === 'key-in-flight' || type === 'log-failed'
-  const after = Number(response.headers.get('retry-after'))
-  return new Failure(new ClientError(type, response.status, message, problem), passing, Number.isFinite(after) ? after * 1000 : 0)
-}
-
-function problemIn(text: string): { type?: string; detail?: string; fix?: string; applied?: string } {
-  try {
-    const problem: unknown = JSON.parse(text)
-    return typeof problem === 'object' && problem !== null ? problem : {}
-  } catch {
-    return {}
-  }
+function reachedOf(response: Response): Reached | undefined {
+  const match = REACHED.exec(response.headers.get('counter-write-level') ?? '')
+  if (match === null) return undefined
+  const level = match[1] === '1' ? 1 : (match[1] as WriteLevel)
+  return { level, reached: Number(match[2]), members: Number(match[3]), met: response.status !== 202 }
 }
 
 /** A path of the contract, checked by the compiler, with its name filled in. */
@@ -197,17 +238,19 @@ function at(path: Path<OperationId>, name?: string): string {
   if (name === '.' || name === '..') {
     throw new TypeError(`a URL cannot hold the name "${name}" in its path; use values() and incrementAll()`)
   }
-  return path.replace('{name}', () => encodeURIComponent(name))
+  return path.replace(/\{\w+\}/, () => encodeURIComponent(name))
 }
 
-const posted = (path: string, body: unknown): Call => ({
+const got = (path: string): Call => ({ method: 'GET', path })
+
+const posted = (path: string, body?: string, contentType?: string): Call => ({
   method: 'POST',
   path,
-  contentType: 'application/json',
-  body: JSON.stringify(body),
+  ...(body !== undefined && { body }),
+  ...(contentType !== undefined && { contentType }),
 })
 
-const reasonOf = (error: unknown): string => {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-  return cause instanceof Error ? cause.message || cause.name : String(cause)
-}
+const written = (path: string, body: unknown): Call => ({
+  ...posted(path, JSON.stringify(body), 'application/json'),
+  writes: true,
+})
