@@ -4,6 +4,7 @@
 // Invariants: nothing is pushed that is not acknowledged; bodies are heard one after the other, as each takes the next numbers.
 
 import { type Clock, nextTurn } from '../base/clock.ts'
+import { CounterError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { type ChangedTotals, type HeardTotals, type Hearing, type ReplicaId, SLOTS_MAX, VersionVector } from '../storage/index.ts'
@@ -95,7 +96,8 @@ export class LegacyBridge {
   readonly #seeds: readonly Seed[]
   /** Resolves when the body before has been heard. */
   #heard: Promise<void> = Promise.resolve()
-  #stopped = false
+  /** Between start and stop. */
+  #open = false
 
   constructor(options: LegacyBridgeOptions) {
     this.#options = options
@@ -113,10 +115,11 @@ export class LegacyBridge {
   /**
    * Takes the body of an original's POST /sync. Resolves when all of it is acknowledged.
    * @param body not to be changed before that
-   * @throws (as a rejection) CounterError SYNC_INVALID: nothing was taken; DISK_FULL, LOG_BUSY: a part may have been
+   * @throws (as a rejection) CounterError SYNC_INVALID, CLOSED: nothing was taken; DISK_FULL, LOG_BUSY: a part may have been
    */
   async accept(body: Uint8Array): Promise<void> {
     const { clock, store } = this.#options
+    if (!this.#open) throw new CounterError('CLOSED', 'this node does not listen to the original yet, or any more')
     const checked = new LegacyReader(body)
     while (checked.next()) await nextTurn(clock)
     const heard = this.#heard.then(() => this.#hear(body))
@@ -139,8 +142,9 @@ export class LegacyBridge {
     }
   }
 
-  /** Begins to push. */
+  /** Begins to listen and to push. Before that it must be certain under which incarnation this node writes. */
   start(): void {
+    this.#open = true
     const { intervalMs, logger, store } = this.#options
     if (this.#seeds.length > 0 && store.self.node >= SLOTS_MAX) {
       logger.warn(
@@ -151,15 +155,15 @@ export class LegacyBridge {
     for (const seed of this.#seeds) this.#after(seed, this.#jitter(intervalMs) / 2)
   }
 
-  /** Ends when a push that is under way has ended: its next body is not sent. */
+  /** Resolves when a push that is under way has ended, of which no further body is sent, and what came in has been heard. */
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#open = false
     for (const seed of this.#seeds) seed.cancel()
-    await Promise.all(this.#seeds.map(({ running }) => running))
+    await Promise.all([this.#heard, ...this.#seeds.map(({ running }) => running)])
   }
 
   #after(seed: Seed, delayMs: number): void {
-    if (this.#stopped) return
+    if (!this.#open) return
     seed.cancel = this.#options.clock.after(delayMs, () => {
       seed.running = this.#turn(seed)
     })
@@ -207,10 +211,10 @@ export class LegacyBridge {
         const from = index === 0 ? 0 : ends[index - 1]!
         writer.add(keys[index * 2]!, keys[index * 2 + 1]!, slots, words, from, ends[index]!, slotCount)
         if (writer.full) await this.#send(seed, writer)
-        if (this.#stopped) return false
+        if (!this.#open) return false
       }
       await nextTurn(clock)
-      if (this.#stopped) return false
+      if (!this.#open) return false
     }
     if (writer.entries > 0) await this.#send(seed, writer)
     return true

@@ -52,6 +52,7 @@ class Site {
         return { reused: !this.fresh.delete(base) }
       },
     })
+    this.bridge.start()
   }
 
   original(id: number): Original {
@@ -74,7 +75,6 @@ class Site {
 
 test('words counted there and here come to the same totals everywhere', async () => {
   const site = await Site.of(0, 2)
-  site.bridge.start()
   site.original(0).count('apple pear apple')
   site.original(2).count('Apple wallabies')
   await site.count({ apple: 5, gallabieh: 1 })
@@ -90,7 +90,6 @@ test('words counted there and here come to the same totals everywhere', async ()
 
 test('what comes back of our own counts is an echo and changes nothing', async () => {
   const site = await Site.of(0)
-  site.bridge.start()
   await site.count({ apple: 5 })
   await site.pass()
   await site.count({ apple: 1 })
@@ -119,7 +118,6 @@ test('what was heard is on disk before the original has its answer', async () =>
 test('nothing is pushed that is not on disk', async () => {
   const site = await Site.of(0)
   const { machine, store } = site
-  site.bridge.start()
   await site.pass()
   const before = site.sent.length
   // The log's write hangs: the disk does nothing while time goes on.
@@ -137,7 +135,6 @@ test('nothing is pushed that is not on disk', async () => {
 
 test('only what has changed is pushed, and nothing when nothing has', async () => {
   const site = await Site.of(0)
-  site.bridge.start()
   await site.count({ apple: 1, pear: 1, plum: 1 })
   await site.pass()
   assert.is(site.bridge.counters.entriesOut, 3)
@@ -152,7 +149,6 @@ test('only what has changed is pushed, and nothing when nothing has', async () =
 test('an original that was away hears everything again, and the trouble is reported once', async () => {
   const site = await Site.of(0)
   const { machine } = site
-  site.bridge.start()
   await site.count({ apple: 1, pear: 1 })
   await site.pass()
   site.down.add('http://old0:3001')
@@ -170,7 +166,6 @@ test('an original that was away hears everything again, and the trouble is repor
 
 test('an original that has restarted unseen is known by its new connection', async () => {
   const site = await Site.of(0)
-  site.bridge.start()
   await site.count({ apple: 1, pear: 1 })
   await site.pass()
   site.original(0).totals.clear()
@@ -183,7 +178,6 @@ test('an original that has restarted unseen is known by its new connection', asy
 
 test('now and then everything is pushed, whatever an original has forgotten', async () => {
   const site = await Site.of(0)
-  site.bridge.start()
   await site.count({ apple: 1 })
   await site.pass()
   site.original(0).totals.clear()
@@ -194,7 +188,6 @@ test('now and then everything is pushed, whatever an original has forgotten', as
 
 test('an original gets its own counts back that it has lost', async () => {
   const site = await Site.of(0)
-  site.bridge.start()
   site.original(0).count('apple apple')
   await site.hear(0)
   site.original(0).totals.clear()
@@ -204,7 +197,6 @@ test('an original gets its own counts back that it has lost', async () => {
 
 test('what one original has said reaches the others', async () => {
   const site = await Site.of(0, 2)
-  site.bridge.start()
   site.original(2).count('apple')
   await site.hear(2)
   await site.pass()
@@ -213,7 +205,6 @@ test('what one original has said reaches the others', async () => {
 
 test('an original with a higher node id can count words that it first heard from here', async () => {
   const site = await Site.of(9)
-  site.bridge.start()
   await site.count({ apple: 1 })
   await site.pass()
   site.original(9).count('apple')
@@ -225,24 +216,22 @@ test('an original with a higher node id can count words that it first heard from
 
 test('after a restart everything is pushed again', async () => {
   const site = await Site.of(0)
-  site.bridge.start()
   await site.count({ apple: 1 })
   await site.pass()
   await site.machine.settle(site.bridge.stop())
   await site.machine.settle(site.store.close())
   await site.begin()
-  site.bridge.start()
   await site.pass()
   assert.is(site.sent.length, 2)
 })
 
-test('after stop nothing is pushed', async () => {
+test('after stop nothing is pushed or heard', async () => {
   const site = await Site.of(0)
-  site.bridge.start()
   await site.machine.settle(site.bridge.stop())
   await site.count({ apple: 1 })
   await site.pass(10)
   assert.is(site.sent.length, 0)
+  assert.is((await rejection(site.bridge.accept(site.original(0).body()))).code, 'CLOSED')
 })
 
 test('a malformed body is refused whole', async () => {
@@ -280,6 +269,8 @@ test('bodies that come at once are heard one after the other', async () => {
     logger: machine.logger,
     post: async () => ({ reused: true }),
   })
+  assert.is((await rejection(bridge.accept(Buffer.from('[]')))).code, 'CLOSED')
+  bridge.start()
   const bodies = [3, 1, 4].map((total) =>
     Buffer.from(`[{"hash_keyword":7,"totals":[${total}]},{"hash_keyword":${total},"totals":[1]}]`),
   )
@@ -294,7 +285,6 @@ test('bodies that come at once are heard one after the other', async () => {
 
 test('a large state is pushed in several bodies', async () => {
   const site = await Site.of(0)
-  site.bridge.start()
   await site.count(Object.fromEntries(Array.from({ length: 20_000 }, (_, number) => [`w${number}`, 1])))
   await site.pass()
   assert.ok(site.sent.length >= 2)
