@@ -52,6 +52,13 @@ interface PendingCall extends Call {
   outcome: { value?: unknown; error?: unknown } | undefined
 }
 
+/** All that a disk holds, with the identities of files and directories. */
+export interface DiskImage {
+  readonly files: readonly { readonly path: string; readonly inode: number; readonly bytes: Uint8Array }[]
+  readonly directories: readonly (readonly [path: string, inode: number])[]
+  readonly inodes: number
+}
+
 class Inode {
   readonly number: number
   cache = new Uint8Array(0)
@@ -294,6 +301,32 @@ export class VirtualDisk {
       this.#entries.set(to + path.slice(from.length), inode)
       this.#stableEntries.set(to + path.slice(from.length), inode)
     }
+  }
+
+  /** What a process sees, as an image that a virtual machine is rolled back to or copied from: identities are the same. */
+  image(): DiskImage {
+    return {
+      files: [...this.#entries].map(([path, inode]) => ({ path, inode: inode.number, bytes: inode.cache.slice(0, inode.size) })),
+      directories: [...this.#directories],
+      inodes: this.#inodes,
+    }
+  }
+
+  /** Puts an image in the place of all that is here. Nothing may be under way. */
+  load(image: DiskImage): void {
+    this.#directoryChanges = []
+    this.#directories.clear()
+    for (const [path, inode] of image.directories) this.#directories.set(path, inode)
+    this.#entries = new Map(
+      image.files.map(({ path, inode, bytes }) => {
+        const file = new Inode(inode)
+        file.write(bytes, 0)
+        file.settle(() => true)
+        return [path, file]
+      }),
+    )
+    this.#stableEntries = new Map(this.#entries)
+    this.#inodes = Math.max(this.#inodes, image.inodes)
   }
 
   #find(path: string): Inode {
