@@ -37,6 +37,11 @@ class Partner {
   constructor(node: number) {
     this.node = node
   }
+
+  /** Whether it is being asked or is going to be. Not so when it has only asked this node so far, while that started. */
+  get comesUp(): boolean {
+    return this.pulling || this.dueMs < Number.POSITIVE_INFINITY
+  }
 }
 
 export class Loop {
@@ -56,7 +61,7 @@ export class Loop {
   /** Makes the partners those that are members now. New ones are asked at once. */
   refresh(): void {
     const others = new Set(this.#site.roster.others().map(({ node }) => node))
-    for (const node of others) if (!this.#partners.has(node)) this.pull(node)
+    for (const node of others) if (!this.#partners.get(node)?.comesUp) this.pull(node)
     for (const [node, { cancel }] of this.#partners) {
       if (others.has(node)) continue
       cancel()
