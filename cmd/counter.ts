@@ -4,6 +4,7 @@
 
 import { Command, CommanderError } from 'commander'
 import { register as registerBackup } from './backup.ts'
+import { register as registerCluster } from './cluster.ts'
 import { register as registerConfig } from './config.ts'
 import { EXIT, exitCodeOf, explain } from './exit.ts'
 import { register as registerImport } from './import.ts'
@@ -18,6 +19,7 @@ const EXAMPLES = `Examples:
   counter config --json                        the settings that hold, and where each came from
   counter inspect ./data                       check a data directory, and see what is in it
   counter import data/base0                    take in the original's data file, a backup, or lines of name and count
+  counter cluster                              the members of the cluster, and what each lacks of the others
 `
 
 const program = new Command('counter')
@@ -29,7 +31,15 @@ const program = new Command('counter')
   .showSuggestionAfterError()
   .exitOverride()
 
-for (const register of [registerServe, registerConfig, registerInspect, registerImport, registerBackup, registerMaelstrom])
+for (const register of [
+  registerServe,
+  registerConfig,
+  registerInspect,
+  registerImport,
+  registerBackup,
+  registerCluster,
+  registerMaelstrom,
+])
   register(program)
 
 // Whoever read our output may have seen enough, as `head` does; a node goes on without its banner.

@@ -1,6 +1,7 @@
 // How a command ends: an error becomes a sentence with the next step on stderr, and an exit code that scripts can rely on.
 
 import { CounterError } from '../lib/base/errors.ts'
+import { ClientError } from '../lib/client/index.ts'
 
 /** Exit codes; 69 and 78 are those of sysexits.h. */
 export const EXIT = { ok: 0, failure: 1, usage: 2, unreachable: 69, config: 78 } as const
@@ -10,6 +11,7 @@ const UNREACHABLE =
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CounterError) return error.code === 'CONFIG_INVALID' ? EXIT.config : EXIT.failure
+  if (error instanceof ClientError) return error.type === 'unreachable' ? EXIT.unreachable : EXIT.failure
   for (let at = error; at instanceof Error; at = at.cause) {
     if ('code' in at && UNREACHABLE.test(String(at.code))) return EXIT.unreachable
   }
@@ -24,5 +26,6 @@ export function explain(error: unknown): string {
   }
   if (exitCodeOf(error) === EXIT.unreachable)
     return `counter: nothing answers there (${(error as Error).message}). Is the node running?`
+  if (error instanceof ClientError) return `counter: ${error.message} [${error.type}]${error.fix ? `\n${error.fix}` : ''}`
   return `counter: ${error instanceof Error ? error.stack : String(error)}`
 }

@@ -49,7 +49,7 @@ test('config prints each setting and where it came from, with the secret masked'
     assert.match(run.stdout, /^COUNTER_NODE_ID +4 +file .*counter\.env$/m)
     assert.match(run.stdout, /^COUNTER_PUBLIC_PORT +0 +flag$/m)
     assert.match(run.stdout, /^COUNTER_FSYNC +never +environment$/m)
-    assert.match(run.stdout, /^COUNTER_DATA_DIR +\.\/data +default$/m)
+    assert.match(run.stdout, /^COUNTER_DATA_DIR +\.\/data-4 +default$/m)
     assert.match(run.stdout, /^COUNTER_TOKEN +\*+ +environment$/m)
     assert.not.match(run.stdout, 'a-secret')
 

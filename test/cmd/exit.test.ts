@@ -4,6 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EXIT, exitCodeOf, explain } from '../../cmd/exit.ts'
 import { CounterError } from '../../lib/base/errors.ts'
+import { ClientError } from '../../lib/client/index.ts'
 
 const test = suite('cmd/exit')
 
@@ -14,6 +15,8 @@ test('each kind of error has its exit code', () => {
   assert.is(exitCodeOf(new CounterError('DIRECTORY_LOCKED', 'x')), EXIT.failure)
   assert.is(exitCodeOf(refused), EXIT.unreachable)
   assert.is(exitCodeOf(new TypeError('fetch failed', { cause: refused })), EXIT.unreachable)
+  assert.is(exitCodeOf(new ClientError('unreachable', 0, 'x', {})), EXIT.unreachable)
+  assert.is(exitCodeOf(new ClientError('member-alive', 409, 'x', {})), EXIT.failure)
   assert.is(exitCodeOf(new Error('x')), EXIT.failure)
   assert.is(exitCodeOf('x'), EXIT.failure)
 })
@@ -24,6 +27,11 @@ test('an operating error is explained with its code, its cause and its fix, with
     fix: 'Set COUNTER_PUBLIC_PORT.',
   })
   assert.is(explain(error), 'counter: cannot listen [PORT_UNUSABLE]\n  because: EADDRINUSE\nSet COUNTER_PUBLIC_PORT.')
+})
+
+test('what a node has refused is explained with its type and its fix', () => {
+  const error = new ClientError('member-alive', 409, 'node 2 answers', { fix: 'Drain it.' })
+  assert.is(explain(error), 'counter: node 2 answers [member-alive]\nDrain it.')
 })
 
 test('a fault of ours is explained with its stack', () => {

@@ -8,7 +8,7 @@ export interface SourceFile {
   readonly text: string
 }
 
-/** Rank by layer, as the table in docs/ARCHITECTURE.md has it. Layers without a rank (the client) have NaN. */
+/** Rank by layer, as the table in docs/ARCHITECTURE.md has it. Layers without a rank (the client, which only commands use) have NaN. */
 export type Ranks = ReadonlyMap<string, number>
 
 const LINE_LENGTH_MAX = 150
@@ -48,6 +48,7 @@ const CONFINED: ReadonlyArray<{ what: RegExp; name: string; files: readonly stri
       'lib/persistence/lock.ts', // The lock, which lies on a real socket file.
       'lib/config.ts', // The settings file.
       'lib/publicapi/assets.ts', // The page's files.
+      'lib/node/sync.ts', // The certificates of the sync port.
       'cmd/backup.ts', // Files that the user names.
       'cmd/import.ts',
       'cmd/data-directory.ts',
@@ -99,6 +100,8 @@ function checkImports({ path, text }: SourceFile, ranks: Ranks): string[] {
       if (to !== CONTRACT) say('the client imports nothing but the contract')
     } else if (layer === undefined) {
       if (to !== 'package.json') say('it belongs to no layer')
+    } else if (layer === 'lib/client' && own === 'cmd') {
+      if (to !== 'lib/client/index.ts') say('other layers are imported by their index.ts')
     } else if (!(ranks.get(layer)! < ranks.get(own)!)) {
       say(`rank ${ranks.get(own)} may only import lower ranks, and ${layer} has ${ranks.get(layer)}`)
     } else if (layer !== 'lib/base' && to !== `${layer}/index.ts` && to !== layer) {
