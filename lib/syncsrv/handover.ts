@@ -34,13 +34,27 @@ export async function handOver(site: Site, loop: Loop): Promise<void> {
   }
 
   site.roster.leave()
-  await site.orStopped(Promise.resolve(site.roster.saved()))
+  await noteLeaving(site)
   const untold = new Set(livingOf(site))
   for (let attempt = 0; attempt < TELL_MAX && untold.size > 0; attempt++) {
     if (attempt > 0) await site.pause(intervalMs)
     for (const told of await loop.tellAll()) untold.delete(told)
   }
   logger.info({ untold: [...untold] }, 'has left the cluster; all that it counted is with the other members')
+}
+
+/** Makes the members file say that this node has left. A full disk is waited for. @throws CounterError CLOSED */
+async function noteLeaving(site: Site): Promise<void> {
+  for (;;) {
+    try {
+      return await site.orStopped(Promise.resolve(site.roster.saved()))
+    } catch (error) {
+      if (site.stop.happened) throw error
+      const fix = 'make room on the disk; nothing else is waited for'
+      site.options.logger.warn({ err: error, fix }, 'cannot note yet that it has left')
+      await site.pause(site.options.intervalMs)
+    }
+  }
 }
 
 /** Living members that do not know all that this node knows, or nobody at all; undefined: at least one is there, and all know. */
