@@ -285,6 +285,11 @@ export class Store {
     return this.#replica.vector()
   }
 
+  /** How far anything has come here that a life of a node wrote, see Replica.tracesOf. It may leave only after settled(). */
+  tracesOf(self: ReplicaId): VersionVector {
+    return this.#replica.tracesOf(self)
+  }
+
   /** The cells that `known` does not cover, see Replica.since. They may leave the process only after settled(). */
   since(known: VersionVector, start?: SinceStart): Generator<SinceStep, void> {
     return this.#replica.since(known, start)

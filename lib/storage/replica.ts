@@ -17,7 +17,7 @@ import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
 import { Slots } from './slots.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, LENGTH_BYTES_MAX, LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
 import { type ChangedTotals, TotalsWalk } from './totals.ts'
-import { FOLDED, LIST_INCARNATIONS, NODE_MAX, type ReplicaId, replicaKey, SEQ_MAX, VersionVector } from './vector.ts'
+import { FOLDED, LIST_INCARNATIONS, NODE_MAX, type ReplicaId, replicaKey, SEQ_MAX, SLOT_BASE, VersionVector } from './vector.ts'
 
 /** An integer; a bigint only beyond +-(2^53 - 1). */
 export type Count = number | bigint
@@ -90,6 +90,21 @@ export class Replica {
     const known = this.vector()
     for (const { replica } of this.#columns) known.raise(replica, 1)
     return known.incarnationOf(node)
+  }
+
+  /**
+   * How far anything has come here that a life of a node wrote: the greatest number in a cell or in the vector of each column of the
+   * node, and of the columns of slots that this life has heard.
+   */
+  tracesOf({ node, incarnation }: ReplicaId): VersionVector {
+    const isTheirs = (replica: ReplicaId): boolean =>
+      replica.node === node || (replica.node >= SLOT_BASE && replica.incarnation === incarnation)
+    const traces = new VersionVector()
+    for (const { replica, seq } of this.vector()) if (isTheirs(replica)) traces.raise(replica, seq)
+    for (const { replica, highest } of this.#columns) {
+      if (isTheirs(replica)) for (const seq of highest) traces.raise(replica, seq)
+    }
+    return traces
   }
 
   /**

@@ -3,7 +3,7 @@
 
 import { ByteWriter } from '../base/bytes.ts'
 import { nextTurn } from '../base/clock.ts'
-import { SLOT_BASE, VersionVector } from '../storage/index.ts'
+import type { VersionVector } from '../storage/index.ts'
 import {
   decodeDigest,
   decodeExchange,
@@ -66,12 +66,8 @@ export class ExchangeServer {
     const { peers, roster, started, options } = this.#site
     const holder = peers.holderOf(sender.node, sender.life)
     if (sender.life !== this.#site.life) peers.spoke({ ...sender, address: completeAddress(sender.address, from) })
-    const vector = new VersionVector()
-    for (const { replica, seq } of options.store.vector()) {
-      // Slots of the original that the asker's life has heard are its columns too.
-      const isSlot = replica.node >= SLOT_BASE && replica.incarnation === sender.incarnation
-      if (replica.node === sender.node || isSlot) vector.raise(replica, seq)
-    }
+    // Cells count whose vector never came, because the asker's last life ended in the middle of an answer.
+    const vector = options.store.tracesOf(sender)
     await options.store.settled()
     yield encodeProbed({ sender: roster.sender(), started, vector, holder })
   }

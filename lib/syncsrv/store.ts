@@ -9,6 +9,11 @@ export interface SyncStore {
   readonly self: ReplicaId
   /** A copy of what is known of each replica, own column included. It may leave only after settled(). */
   vector(): VersionVector
+  /**
+   * How far anything has come here that a life of a node wrote: the greatest sequence number, in the vector or in a single cell, of each
+   * column of the node, and of the columns of slots that this life has heard. It may leave only after settled().
+   */
+  tracesOf(self: ReplicaId): VersionVector
   /** undefined when all that is known is acknowledged; else a promise for it. Rejects when the log failed. */
   settled(): Promise<void> | undefined
   /**

@@ -230,4 +230,7 @@ export async function clusterOf(
   return { cluster, nodes }
 }
 
+/** What the promise rejects with. */
+export { rejection } from '../persistence/harness.ts'
+
 export const values = (nodes: readonly Node[], name: string): number[] => nodes.map((node) => node.value(name))
