@@ -2,7 +2,7 @@
 // Whoever asks for neither pays for one short header. A write that has not come far enough in time is no failure: it is
 // answered with 202, is kept, and goes on spreading.
 
-import { LIST_INCARNATIONS, NODE_MAX } from '../storage/index.ts'
+import { FOLDED, LIST_INCARNATIONS, NODE_MAX } from '../storage/index.ts'
 import type { ApiCluster, Reached, WriteAt, WriteLevel } from './cluster.ts'
 import type { Exchange, Handler, Reply } from './endpoint.ts'
 import { levelOf, writeLevel } from './level.ts'
@@ -39,13 +39,15 @@ export function createAgreement({ store, cluster }: { store: ApiStore; cluster: 
 
   /**
    * Where the write is. A reply that is given again does not say in which life the node has counted it, so it stands for all
-   * that is known here.
+   * that is known here; what is folded is known to every member.
    */
   async function placesOf({ at, replayed }: WriteReply): Promise<readonly WriteAt[]> {
     if (!replayed) return at === undefined ? [] : [at]
     const lives: WriteAt[] = []
     for (const { replica, seq } of store.vector()) {
-      if (replica.node <= NODE_MAX && replica.incarnation < LIST_INCARNATIONS && seq > 0) lives.push({ replica, seq })
+      const { node, incarnation } = replica
+      const isLife = node <= NODE_MAX && incarnation > FOLDED && incarnation < LIST_INCARNATIONS
+      if (isLife && seq > 0) lives.push({ replica, seq })
     }
     await store.settled()
     return lives

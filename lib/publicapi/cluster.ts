@@ -61,7 +61,7 @@ export interface ApiCluster {
   status(): ClusterStatus
   /** Resolves when enough members have the write on disk, or after `timeoutMs` with what was reached. Never rejects. */
   waitFor(at: WriteAt, level: WriteLevel, timeoutMs: number): Promise<Reached>
-  /** Whether this node knows all these writes, and has them on disk, within `timeoutMs`. Never rejects. */
+  /** Whether this node knows all these writes, and has them on disk, within `timeoutMs`. @throws CounterError LOG_FAILED */
   waitUntilKnown(entries: readonly WriteAt[], timeoutMs: number): Promise<boolean>
   /**
    * Tells a member, this one too, to hand over and leave. Resolves when it has been told; status() shows how it goes on.

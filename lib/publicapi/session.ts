@@ -2,7 +2,7 @@
 //   token := entry ("," entry)*      entry := node "." incarnation "." seq      base 36 without leading zeros, a replica once
 // It holds one entry a life of a node, at most SESSION_ENTRIES_MAX. When a session has met more lives than that, the oldest are let go.
 
-import { LIST_INCARNATIONS, NODE_MAX, type ReplicaId, replicaKey, SEQ_MAX } from '../storage/index.ts'
+import { FOLDED, LIST_INCARNATIONS, NODE_MAX, type ReplicaId, replicaKey, SEQ_MAX } from '../storage/index.ts'
 import type { WriteAt } from './cluster.ts'
 import { Problem } from './problem.ts'
 
@@ -35,7 +35,7 @@ function readEntry(part: string): WriteAt | undefined {
   const match = ENTRY.exec(part)
   if (match === null) return undefined
   const [node, incarnation, seq] = [match[1]!, match[2]!, match[3]!].map((digits) => Number.parseInt(digits, 36))
-  const fits = node! <= NODE_MAX && incarnation! < LIST_INCARNATIONS && seq! <= SEQ_MAX
+  const fits = node! <= NODE_MAX && incarnation! > FOLDED && incarnation! < LIST_INCARNATIONS && seq! <= SEQ_MAX
   return fits ? { replica: { node: node!, incarnation: incarnation! }, seq: seq! } : undefined
 }
 

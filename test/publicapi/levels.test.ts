@@ -111,7 +111,14 @@ test('a repetition with its Idempotency-Key waits again, for all that is known o
   api.cluster.reached = 1
   assert.is((await api.post('/v1/texts', 'a b', { 'Content-Type': 'text/plain', ...headers })).status, 202)
   // The node has been started again since, under a new incarnation without a write.
-  api.store.others.push({ replica: api.store.replica, seq: 1 }, { replica: { node: 2 ** 31, incarnation: 5 }, seq: 9 })
+  //  the life that counted it, an original's slot, folded lives, an imported list
+  const [slot, folded, list] = [
+    { node: 2 ** 31, incarnation: 5 },
+    { node: 2, incarnation: 1 },
+    { node: 0, incarnation: 2 ** 52 },
+  ]
+  const known = [api.store.replica, slot, folded, list]
+  api.store.others.push(...known.map((replica, index) => ({ replica, seq: index === 0 ? 1 : 9 })))
   api.store.replica = { node: 1, incarnation: 41 }
   api.store.writes = 0
   api.cluster.waits.length = 0

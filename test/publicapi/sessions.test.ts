@@ -76,7 +76,23 @@ test('a read without a session waits for nothing and carries none', async () => 
 test('what is no token is refused by reads and writes, before anything is counted', async () => {
   const many = Array.from({ length: SESSION_ENTRIES_MAX + 1 }, (_, index) => `${index.toString(36)}.5.1`).join(',')
   const tokens = [
-    ...['', ',', '1', '1.2', '1.2.3.4', '1.2.3,', ',1.2.3', '1.2.3, 2.2.3', '1.2.3;2.2.3', '1..3', 'A.2.3', '-1.2.3', '1.2.0'],
+    ...[
+      '',
+      ',',
+      '1',
+      '1.2',
+      '1.2.3.4',
+      '1.2.3,',
+      ',1.2.3',
+      '1.2.3, 2.2.3',
+      '1.2.3;2.2.3',
+      '1..3',
+      'A.2.3',
+      '-1.2.3',
+      '1.2.0',
+      '1.0.3',
+      '1.1.3',
+    ],
     ...['01.2.3', '1.02.3', '1.2.03', '1.2.3,1.2.4', 'zzzzzz.2.3', '1.zzzzzzzzzzz.3', '1.2.zzzzzzzzzzz', '1.2.3e+5', many],
     `1.2.3${' '.repeat(5000)}x`,
   ]
