@@ -69,10 +69,14 @@ export class Loop {
     }
   }
 
-  /** Asks a member now, or again when it is being asked. */
+  /**
+   * Asks a member now, or again when it is being asked. A node that hands over only asks once an interval: what it knows has to stand
+   * still for a moment, so that all can be seen to know it, and it has to grow, or two that leave at once wait for each other for ever.
+   */
   pull(node: number): void {
     if (!this.#mayPull) return
     const partner = this.#partnerOf(node)
+    if (this.#site.draining && partner.comesUp && this.#site.nowMs < partner.dueMs) return
     if (partner.pulling) partner.again = true
     else this.#run(this.#pull(partner))
   }
@@ -126,7 +130,7 @@ export class Loop {
   }
 
   get #mayPull(): boolean {
-    return this.#site.started && !this.#site.draining && !this.#site.stop.happened
+    return this.#site.started && !this.#site.stop.happened
   }
 
   #partnerOf(node: number): Partner {
@@ -171,7 +175,7 @@ export class Loop {
         const { rose } = await this.#client.pull(member)
         partner.failures = 0
         partner.reported = false
-        more = rose || (partner.again && this.#isBehind(partner.node))
+        more = !this.#site.draining && (rose || (partner.again && this.#isBehind(partner.node)))
       }
     } catch (error) {
       partner.failures++

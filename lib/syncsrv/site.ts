@@ -88,7 +88,7 @@ export class Site {
   folds: readonly Fold[] = []
   /** Whether the start is over, and writes are taken. */
   started = false
-  /** Set while this node hands over what it has: it then asks for nothing more. */
+  /** Set while this node hands over what it has: it then asks only once an interval. */
   draining = false
   /** The end of all that is under way. */
   readonly stop = new Stop()

@@ -20,4 +20,36 @@ test('a node whose disk is full leaves when there is room again', async () => {
   await cluster.end()
 })
 
+test('two nodes that leave at once both get away, and what they counted stays', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2, 3])
+  const [a, b, c] = nodes as [Node, Node, Node]
+  cluster.network.cut(a.address, b.address)
+  cluster.network.cut(b.address, a.address)
+  await cluster.settle(Promise.all([a.write({ x: 1 }), b.write({ x: 10 })]))
+  const drained = Promise.all([a.replication.drain(), b.replication.drain()])
+  await cluster.pass(INTERVAL_MS)
+  cluster.network.heal()
+  await cluster.settle(drained)
+  assert.is(c.value('x'), 11)
+  assert.equal([c.viewOf(a)!.state, c.viewOf(b)!.state], ['left', 'left'])
+  await cluster.end()
+})
+
+test('a node leaves while others write without a pause', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2, 3])
+  const [a, b, c] = nodes as [Node, Node, Node]
+  await cluster.settle(a.write({ x: 1 }))
+  let left = false
+  const drained = a.replication.drain().then(() => {
+    left = true
+  })
+  for (let turn = 0; turn < 500 && !left; turn++) {
+    await cluster.settle(Promise.all([b.write({ x: 1 }), c.write({ x: 1 })]))
+    await cluster.pass(10)
+  }
+  assert.ok(left)
+  await cluster.settle(drained)
+  await cluster.end()
+})
+
 test.run()
