@@ -21,6 +21,7 @@ export const RECORD_HEADER_BYTES = 5
 export const RECORD_DELTA = 1
 export const RECORD_ONCE = 2
 export const RECORD_MARK = 3
+export const RECORD_FOLD = 4
 
 const MAGIC = 'CNTRLOG1'
 
@@ -115,7 +116,7 @@ export function* readRecords(frame: Frame, file: string): Generator<LogRecord, v
   const reader = new ByteReader(frame.payload, 0, frame.payload.length, 'LOG_CORRUPT', what)
   while (reader.left > 0) {
     const kind = reader.uint8()
-    if (kind < RECORD_DELTA || kind > RECORD_MARK) reader.fail(`unknown kind ${kind}`)
+    if (kind < RECORD_DELTA || kind > RECORD_FOLD) reader.fail(`unknown kind ${kind}`)
     const length = reader.uint32()
     reader.need(length)
     yield { kind, body: new ByteReader(frame.payload, reader.at, reader.at + length, 'LOG_CORRUPT', what) }

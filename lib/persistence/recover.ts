@@ -11,6 +11,7 @@ import {
   type Frame,
   type LogRecord,
   RECORD_DELTA,
+  RECORD_FOLD,
   RECORD_MARK,
   readFrame,
   readRecords,
@@ -130,6 +131,7 @@ class Replay {
   #take({ kind, body }: LogRecord): void {
     if (kind === RECORD_MARK) return
     this.records++
+    if (kind === RECORD_FOLD) return this.#sink.fold(body)
     if (kind !== RECORD_DELTA) this.#sink.reply(body)
     this.#sink.delta(body)
   }

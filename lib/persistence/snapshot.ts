@@ -112,6 +112,8 @@ export interface SnapshotSink {
 /** A sink that joins everything at once. */
 export interface JoiningSink extends SnapshotSink {
   delta(reader: ByteReader): void
+  /** A fold that was done: node and mark. */
+  fold(reader: ByteReader): void
 }
 
 /** The sink that joins everything into a replica and its replies. */
@@ -121,6 +123,10 @@ export function joinInto(replica: Replica, replies: Replies): JoiningSink {
     delta(reader) {
       decoded.decode(reader)
       replica.replay(decoded)
+    },
+    fold(reader) {
+      const node = reader.varint()
+      for (const _ of replica.fold(node, reader.varint()));
     },
     reply: (reader) => replies.restore(reader),
   }

@@ -2,6 +2,7 @@
 // loop; whoever wrote, and whoever read what was written, waits until the log has it. Here alone lives that barrier.
 // Walk of a write: admit (room, names), increment (table, log), then the caller waits; see docs/ARCHITECTURE.md.
 
+import { assert } from '../base/assert.ts'
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
@@ -21,7 +22,7 @@ import {
   type VersionVector,
 } from '../storage/index.ts'
 import { diskFull, isDiskFull } from './disk.ts'
-import { RECORD_DELTA, RECORD_HEADER_BYTES, RECORD_ONCE } from './frame.ts'
+import { RECORD_DELTA, RECORD_FOLD, RECORD_HEADER_BYTES, RECORD_ONCE } from './frame.ts'
 import { writeIdentity } from './identity.ts'
 import type { Lock } from './lock.ts'
 import type { Log } from './log.ts'
@@ -73,6 +74,8 @@ const DELTA_HEAD_BYTES = 128
 const CELL_BYTES_MAX = 3 + 10 + 10
 /** Room kept for a reply record, without the name that the reply to a single increment shows. */
 const REPLY_BYTES_MAX = 4096 + 512
+/** Room for the record of a fold. */
+const FOLD_BYTES_MAX = RECORD_HEADER_BYTES + 20
 /** Bytes that JSON makes of one byte of a name at most: \u0001. */
 const ESCAPED_BYTES_MAX = 6
 
@@ -223,14 +226,68 @@ export class Store {
   async merge(delta: Uint8Array): Promise<number> {
     const replica = this.#replica
     const bytes = delta.length + RECORD_HEADER_BYTES
-    while (!this.#log.hasRoom(bytes)) await this.#log.makeRoom(bytes)
-    this.#decoded.decode(new ByteReader(delta, 0, delta.length, 'DELTA_INVALID', 'delta'))
+    for (;;) {
+      while (!this.#log.hasRoom(bytes)) await this.#log.makeRoom(bytes)
+      this.#decoded.decode(new ByteReader(delta, 0, delta.length, 'DELTA_INVALID', 'delta'))
+      const mark = replica.outlivedBy(this.#decoded)
+      if (mark === 0) break
+      await this.#moveOn(mark)
+    }
     const { ownNews, seq } = replica
     const news = replica.merge(this.#decoded)
     this.#log.append(RECORD_DELTA, (writer) => writer.raw(delta))
     if (replica.seq > seq || replica.ownNews > ownNews) await this.renew('the last one was written elsewhere too')
     await this.#log.settled()
     return news
+  }
+
+  /**
+   * The others have folded incarnations up to `mark`, the present one among them, and would pass over what it has written: the
+   * directory was wiped and the clock has gone back. What is in the own column is counted once more, under a new incarnation.
+   */
+  async #moveOn(mark: number): Promise<void> {
+    const before = this.#replica.self
+    await this.renew('the others take the last one for an old one', mark)
+    const batch = this.#replica.batchOf(before)
+    if (batch.count === 0 || this.#replica.self.incarnation <= mark) return
+    const bytes = (batch.ends[batch.count - 1] ?? 0) + batch.count * CELL_BYTES_MAX + RECORD_HEADER_BYTES + DELTA_HEAD_BYTES
+    while (!this.#log.hasRoom(bytes)) await this.#log.makeRoom(bytes)
+    this.#log.append(RECORD_DELTA, (writer) => this.#replica.increment(batch, writer))
+  }
+
+  /**
+   * Folds all incarnations of `node` up to `mark` into one column, in slices. The caller has made sure that all members know all
+   * of them. Resolves when it is acknowledged; before that it may be lost, and is then to be done again.
+   * @throws (as a rejection) CounterError COUNT_OVERFLOW, DISK_FULL, LOG_BUSY, LOG_FAILED, CLOSED: no value has changed
+   */
+  async fold(node: number, mark: number): Promise<void> {
+    const { node: own, incarnation } = this.self
+    assert(node !== own || mark < incarnation, 'the own column is not folded')
+    const steps = this.#replica.fold(node, mark)
+    try {
+      for (;;) {
+        while (!this.#log.hasRoom(FOLD_BYTES_MAX)) await this.#log.makeRoom(FOLD_BYTES_MAX)
+        if (steps.next().done) break
+        await nextTurn(this.#options.clock)
+      }
+    } finally {
+      steps.return()
+    }
+    this.#log.append(RECORD_FOLD, (writer) => {
+      writer.varint(node)
+      writer.varint(mark)
+    })
+    await this.#log.settled()
+  }
+
+  /** Digests of all cells by bucket. They may leave the process only after settled(). See lib/storage/digest.ts. */
+  digests(): Generator<void, Uint32Array> {
+    return this.#replica.digests()
+  }
+
+  /** All cells of the buckets that are set, as deltas without a vector. They may leave the process only after settled(). */
+  cellsOfBuckets(buckets: readonly boolean[]): Generator<Uint8Array, void> {
+    return this.#replica.cellsOfBuckets(buckets)
   }
 
   /** Of the cells, as they would stand in the column of `replica`, those that say more than what is known. */

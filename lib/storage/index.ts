@@ -3,6 +3,7 @@
 export type { Batch } from './batch.ts'
 export { AMOUNT_WORDS } from './batch.ts'
 export { DELTA_VERSION, DecodedDelta, writeBlockHead } from './delta.ts'
+export { DIGEST_BUCKETS } from './digest.ts'
 export { encodeCells, encodeKnown, type PlainCell } from './encode-cells.ts'
 export type { HeardTotals, Hearing } from './heard.ts'
 export type { Count, ReplicaOptions } from './replica.ts'

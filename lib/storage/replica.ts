@@ -11,7 +11,9 @@ import { AMOUNT_WORDS, type Batch } from './batch.ts'
 import { Claims } from './claims.ts'
 import { CELL_WORDS, Column, SPAN_SHIFT } from './column.ts'
 import { DELTA_VERSION, type DecodedDelta, MINUS, UNIFORM, writeBlockHead } from './delta.ts'
+import { digestsOf, encodeBuckets } from './digest.ts'
 import { keyBytes, type PlainCell } from './encode-cells.ts'
+import { cellsAsBatch, foldRows } from './fold.ts'
 import { type HeardTotals, type Hearing, hear } from './heard.ts'
 import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
 import { Slots } from './slots.ts'
@@ -49,6 +51,8 @@ export class Replica {
   hiddenCells = 0
   /** Cells of the own column that a merge has brought as news. */
   ownNews = 0
+  /** Folds under way: up to which incarnation, by node. */
+  readonly #folding = new Map<number, number>()
   /** Scratch: names being looked up, and the rows of the batch at hand, by its names. */
   readonly #lookup = new Lookup()
   #rows = new Uint32Array(1024)
@@ -78,8 +82,15 @@ export class Replica {
     return this.#columns.reduce((bytes, column) => bytes + column.byteLength, this.table.byteLength)
   }
 
-  /** A copy of what is known of each replica. */
+  /** A copy of what is known of each replica. A fold that is under way counts: its folded column need not be sent here. */
   vector(): VersionVector {
+    const vector = this.#held()
+    for (const [node, mark] of this.#folding) vector.raise({ node, incarnation: FOLDED }, mark)
+    return vector
+  }
+
+  /** What is known, with each fold that is done. */
+  #held(): VersionVector {
     const vector = this.#vector.copy()
     vector.raise(this.self, this.#seq)
     return vector
@@ -356,6 +367,8 @@ export class Replica {
         const number = cellColumn[cell]!
         let column = columns[number]
         if (column === undefined) {
+          // Cells of an incarnation that is folded are known, as part of another column.
+          if (this.#vector.isFolded(delta.columns[number]!)) continue
           column = this.#columnOf(delta.columns[number]!)
           columns[number] = column
           covered[number] = column === this.#self ? seqBefore : this.#vector.get(column.replica)
@@ -372,8 +385,70 @@ export class Replica {
     if (delta.vector !== undefined) {
       this.#vector.merge(delta.vector)
       this.#seq = Math.max(this.#seq, delta.vector.get(this.self))
+      this.#dropFolded()
     }
     return news
+  }
+
+  /** Lets go of the columns that folded ones include. */
+  #dropFolded(): void {
+    for (let at = this.#columns.length - 1; at >= 0; at--) {
+      const { replica } = this.#columns[at]!
+      if (!this.#vector.isFolded(replica)) continue
+      this.#columns.splice(at, 1)
+      this.#byReplica.delete(replicaKey(replica))
+    }
+  }
+
+  /**
+   * Folds all incarnations of a node up to `mark` into one column, in steps of a few milliseconds; docs/decisions/0007. The caller
+   * has made sure that every member knows all of them, and notes the fold in the log in the turn of the last step.
+   * Writes, merges and reads may go on between the steps. A fold that is not finished changes no value.
+   * @throws CounterError COUNT_OVERFLOW when a sum would pass 2^64 - 1: they then stay apart
+   */
+  *fold(node: number, mark: number): Generator<void, void> {
+    const target = { node, incarnation: FOLDED }
+    if (mark <= this.#vector.get(target)) return
+    const sources = this.#columns.filter(
+      ({ replica: { node: of, incarnation } }) => of === node && incarnation > FOLDED && incarnation <= mark,
+    )
+    sources.sort((left, right) => left.replica.incarnation - right.replica.incarnation)
+    this.#folding.set(node, mark)
+    try {
+      if (sources.length > 0) yield* foldRows(this.#columnOf(target), sources, this.table.rowCount)
+      this.#vector.raise(target, mark)
+      this.#dropFolded()
+    } finally {
+      this.#folding.delete(node)
+    }
+  }
+
+  /** Up to which incarnation a delta, were it merged, would take the own node's to be folded, the present one included; else 0. */
+  outlivedBy(delta: DecodedDelta): number {
+    const { node, incarnation } = this.self
+    let mark = delta.vector?.get({ node, incarnation: FOLDED }) ?? 0
+    const number = delta.columns.findIndex((replica) => replica.node === node && replica.incarnation === FOLDED)
+    if (number !== -1) {
+      for (let cell = 0; cell < delta.cellCount; cell++)
+        if (delta.cellColumn[cell] === number) mark = Math.max(mark, delta.cellSeq[cell]!)
+    }
+    return mark >= incarnation ? mark : 0
+  }
+
+  /** What a column holds, as a batch to be counted under another: for a life that its members have outlived. */
+  batchOf(replica: ReplicaId): Batch {
+    const column = this.#byReplica.get(replicaKey(replica))
+    return column === undefined ? NO_NAMES : cellsAsBatch(this.table, column)
+  }
+
+  /** The sums of all cells by bucket; see lib/storage/digest.ts. */
+  digests(): Generator<void, Uint32Array> {
+    return digestsOf(this.table, this.#columns.slice())
+  }
+
+  /** All cells of the buckets that are set, as deltas without a vector. */
+  cellsOfBuckets(buckets: readonly boolean[]): Generator<Uint8Array, void> {
+    return encodeBuckets(this.table, this.#columns.slice(), buckets)
   }
 
   /**
@@ -460,7 +535,7 @@ export class Replica {
   since(known: VersionVector, start?: SinceStart): Generator<SinceStep, void> {
     const columns = this.#columns.slice()
     const beyond = columns.map((column) => known.get(column.replica))
-    return encodeSince(this.table, columns, beyond, start?.vector.copy() ?? this.vector(), start?.chunk ?? 0)
+    return encodeSince(this.table, columns, beyond, start?.vector.copy() ?? this.#held(), start?.chunk ?? 0)
   }
 
   /**
@@ -509,19 +584,29 @@ export class Replica {
   #sum(row: number): Count {
     let plus = 0
     let minus = 0
+    const { anyFolded } = this.#slots
     for (const column of this.#slots.real) {
+      if (anyFolded && !this.#slots.counts(column, row)) continue
       plus += column.plusOf(row)
       if (column.subtracted) minus += column.minusOfRow(row)
     }
     // Both sums are exact while they are safe integers: all terms are positive, so no rounding can bring them back below.
     if (plus <= Number.MAX_SAFE_INTEGER && minus <= Number.MAX_SAFE_INTEGER) return plus - minus
     let exact = 0n
-    for (const column of this.#slots.real) exact += column.balanceOf(row)
+    for (const column of this.#slots.real) if (!anyFolded || this.#slots.counts(column, row)) exact += column.balanceOf(row)
     return narrow(exact)
   }
 }
 
 const NO_CELLS = new Uint32Array(0)
+const NO_NAMES: Batch = {
+  count: 0,
+  names: new Uint8Array(0),
+  ends: NO_CELLS,
+  hashes: NO_CELLS,
+  amounts: NO_CELLS,
+  subtracts: false,
+}
 
 /** Whether the column is one of a node's own writes, each a number: not one of imports or slots, or a folded one. */
 const isWriter = ({ node, incarnation }: ReplicaId): boolean =>

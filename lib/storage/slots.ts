@@ -28,6 +28,7 @@ export class Slots {
   #byNode = new Map<number, NodeColumns>()
   #heard: NodeColumns[] = []
   #real: readonly Column[]
+  #anyFolded = false
 
   /** @param columns all columns of a replica, slots among them; they may come and go */
   constructor(columns: readonly Column[]) {
@@ -45,6 +46,18 @@ export class Slots {
   get any(): boolean {
     this.#sort()
     return this.#heard.length > 0
+  }
+
+  /** Whether a node has a folded column. */
+  get anyFolded(): boolean {
+    this.#sort()
+    return this.#anyFolded
+  }
+
+  /** Whether the column's cell in the row counts: it does not when the node's folded cell includes it. */
+  counts(column: Column, row: number): boolean {
+    const columns = this.#byNode.get(column.replica.node)
+    return columns === undefined || counts(columns, column, row)
   }
 
   get nodes(): IterableIterator<NodeColumns> {
@@ -126,6 +139,7 @@ export class Slots {
         if (incarnation === FOLDED) of.folded = column
       }
     }
+    this.#anyFolded = [...this.#byNode.values()].some(({ folded }) => folded !== undefined)
     this.#heard = [...this.#byNode.values()].filter(({ slots }) => slots.length > 0)
     this.#real = this.#heard.length === 0 ? columns : columns.filter(({ replica }) => replica.node < SLOT_BASE)
   }

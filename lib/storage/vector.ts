@@ -30,15 +30,30 @@ export const replicaKey = (replica: ReplicaId): string => `${replica.node}.${rep
 
 export class VersionVector {
   readonly #entries = new Map<string, { replica: ReplicaId; seq: number }>()
+  /** By node, up to which incarnation all are folded: the number of the folded column. Those have no entries any more. */
+  readonly #marks = new Map<number, number>()
 
+  /** The number up to which the replica is known; SEQ_MAX of an incarnation that is folded. */
   get(replica: ReplicaId): number {
-    return this.#entries.get(replicaKey(replica))?.seq ?? 0
+    return this.isFolded(replica) ? SEQ_MAX : (this.#entries.get(replicaKey(replica))?.seq ?? 0)
   }
 
   /** Raises the replica's number to `seq`; a lower one changes nothing. */
   raise(replica: ReplicaId, seq: number): void {
     assert(seq >= 0 && seq <= SEQ_MAX, 'a sequence number is in [0, 2^52)')
-    if (seq > this.get(replica)) this.#entries.set(replicaKey(replica), { replica, seq })
+    if (seq <= this.get(replica)) return
+    this.#entries.set(replicaKey(replica), { replica, seq })
+    if (replica.incarnation === FOLDED) this.#fold(replica.node, seq)
+  }
+
+  #fold(node: number, mark: number): void {
+    this.#marks.set(node, mark)
+    for (const { replica } of this) if (this.isFolded(replica) && replica.node === node) this.#entries.delete(replicaKey(replica))
+  }
+
+  /** Whether the incarnation is one of those that the node's folded column includes as a whole. */
+  isFolded({ node, incarnation }: ReplicaId): boolean {
+    return incarnation > FOLDED && incarnation <= (this.#marks.get(node) ?? 0)
   }
 
   merge(other: VersionVector): void {
@@ -64,13 +79,17 @@ export class VersionVector {
   /** How many writes are known here and not to `other`. */
   changesBeyond(other: VersionVector): number {
     let changes = 0
-    for (const { replica, seq } of this) changes += Math.max(0, seq - other.get(replica))
+    for (const { replica, seq } of this) {
+      const beyond = Math.max(0, seq - other.get(replica))
+      // The number of a folded column is an incarnation, and a fold is one change.
+      changes += replica.incarnation === FOLDED ? Math.min(beyond, 1) : beyond
+    }
     return changes
   }
 
   /** The greatest incarnation of a node that is known and was not made of a list; 0 when there is none. */
   incarnationOf(node: number): number {
-    let greatest = 0
+    let greatest = this.#marks.get(node) ?? 0
     for (const { replica } of this) {
       if (replica.node === node && replica.incarnation < LIST_INCARNATIONS) greatest = Math.max(greatest, replica.incarnation)
     }

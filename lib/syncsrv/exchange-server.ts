@@ -33,6 +33,9 @@ export interface ServerEvents {
   drain(): void
 }
 
+/** A step that has found nothing is a version and no more. */
+const EMPTY_DELTA_BYTES = 1
+
 export class ExchangeServer {
   readonly #site: Site
   readonly #events: ServerEvents
@@ -133,6 +136,10 @@ export class ExchangeServer {
     const { store, clock } = this.#site.options
     const writer = new ByteWriter(1 << 16)
     for (const { delta, nextChunk } of steps) {
+      if (delta.length <= EMPTY_DELTA_BYTES) {
+        await nextTurn(clock)
+        continue
+      }
       const message = encodeCellsInto(writer, nextChunk, delta)
       await (store.settled() ?? nextTurn(clock))
       if (this.#site.stop.happened) return

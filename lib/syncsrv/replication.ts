@@ -152,6 +152,12 @@ export class Replication {
     }
   }
 
+  /** Whether the node id is or was that of a member. */
+  hasMember(node: number): boolean {
+    const { options, roster } = this.#site
+    return node === options.node || roster.find(node) !== undefined
+  }
+
   /** Refuses writes, hands over all counts and leaves. Resolves when that is done. @throws CounterError CLOSED */
   drain(): Promise<void> {
     this.#draining ??= handOver(this.#site, this.#loop).then(() => this.#hasLeft())

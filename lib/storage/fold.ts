@@ -1,0 +1,112 @@
+// Folding: old incarnations of a node become one column, (node, 1), so that many restarts do not cost memory a name without bound.
+// A cell of the folded column with sequence number s includes the row's cells of all incarnations in [2, s]: whoever
+// reads a row that is folded skips them, row by row, so a half-folded table, a fuzzy snapshot and a mixture of
+// frames all read right. Safe because it waits until every member knows all of those incarnations: docs/decisions/0007.
+
+import { CounterError } from '../base/errors.ts'
+import { hashName } from '../base/hash.ts'
+import { AMOUNT_WORDS, type Batch } from './batch.ts'
+import { CELL_WORDS, type Column } from './column.ts'
+import { CHUNK_MASK, CHUNK_ROWS, CHUNK_SHIFT, type Table } from './table.ts'
+
+const WORD = 0x1_0000_0000
+/** Rows of a step, less than a chunk, so that one stays within a few milliseconds. */
+const STEP_ROWS = 4096
+
+/**
+ * Adds the cells of `sources` to `target`, row by row; a row that is folded already is passed over. Each step is a few milliseconds.
+ * @param sources the incarnations to be folded, ascending
+ * @throws CounterError COUNT_OVERFLOW when a sum would pass 2^64 - 1; the rows before are folded, which changes no value
+ */
+export function* foldRows(target: Column, sources: readonly Column[], rowCount: number): Generator<void, void> {
+  for (let first = 0; first < rowCount; first += STEP_ROWS) {
+    const chunk = first >>> CHUNK_SHIFT
+    const there = sources.filter((source) => source.cells[chunk] !== undefined)
+    if (there.length === 0) {
+      // The next step begins at the next chunk.
+      first = Math.floor(first / CHUNK_ROWS + 1) * CHUNK_ROWS - STEP_ROWS
+      continue
+    }
+    const end = Math.min(first + STEP_ROWS, rowCount)
+    for (let row = first; row < end; row++) foldRow(target, there, row)
+    yield
+  }
+}
+
+function foldRow(target: Column, sources: readonly Column[], row: number): void {
+  const before = target.seqOf(row)
+  let last = before
+  const sum = { low: 0, high: 0, minusLow: 0, minusHigh: 0 }
+  for (const source of sources) {
+    const { incarnation } = source.replica
+    if (incarnation <= before || source.seqOf(row) === 0) continue
+    add(sum, source, row)
+    last = incarnation
+  }
+  if (last === before) return
+  add(sum, target, row)
+  target.join(row, sum.low, sum.high, sum.minusLow, sum.minusHigh, last)
+}
+
+interface Sum {
+  low: number
+  high: number
+  minusLow: number
+  minusHigh: number
+}
+
+function add(sum: Sum, column: Column, row: number): void {
+  const chunk = row >>> CHUNK_SHIFT
+  const cells = column.cells[chunk]
+  if (cells === undefined) return
+  const at = (row & CHUNK_MASK) * CELL_WORDS
+  sum.low += cells[at]!
+  sum.high += cells[at + 1]! + (sum.low >= WORD ? 1 : 0)
+  sum.low >>>= 0
+  const minus = column.minus[chunk]
+  if (minus !== undefined) {
+    const minusAt = (row & CHUNK_MASK) * 2
+    sum.minusLow += minus[minusAt]!
+    sum.minusHigh += minus[minusAt + 1]! + (sum.minusLow >= WORD ? 1 : 0)
+    sum.minusLow >>>= 0
+  }
+  if (sum.high < WORD && sum.minusHigh < WORD) return
+  throw new CounterError(
+    'COUNT_OVERFLOW',
+    `the incarnations of node ${column.replica.node} come to more than 2^64 - 1 in one name`,
+    {
+      fix: 'nothing is lost: they are kept apart, at more memory',
+    },
+  )
+}
+
+/** The names and amounts of a column that an increment has written, all of which have names. */
+export function cellsAsBatch(table: Table, column: Column): Batch {
+  const rows: number[] = []
+  let nameBytes = 0
+  for (let row = 0; row < table.rowCount; row++) {
+    if (column.seqOf(row) === 0 || table.nameLength(row) === 0) continue
+    rows.push(row)
+    nameBytes += table.nameLength(row)
+  }
+  const batch = {
+    count: rows.length,
+    names: new Uint8Array(nameBytes),
+    ends: new Uint32Array(rows.length),
+    hashes: new Uint32Array(rows.length),
+    amounts: new Uint32Array(rows.length * AMOUNT_WORDS),
+    subtracts: column.subtracted,
+  }
+  let end = 0
+  for (const [index, row] of rows.entries()) {
+    const name = table.nameOf(row)
+    batch.names.set(name, end)
+    end += name.length
+    batch.ends[index] = end
+    batch.hashes[index] = hashName(table.hash, name, 0, name.length)
+    const sum = { low: 0, high: 0, minusLow: 0, minusHigh: 0 }
+    add(sum, column, row)
+    batch.amounts.set([sum.low, sum.high, sum.minusLow, sum.minusHigh], index * AMOUNT_WORDS)
+  }
+  return batch
+}
