@@ -9,6 +9,8 @@ export interface BannerFacts {
   readonly recoveredMs: number
   /** The base URL of the public port. */
   readonly url: string
+  /** The base URL of the sync port. */
+  readonly syncUrl: string
   readonly hasToken: boolean
   readonly fsync: string
   readonly seeds: readonly string[]
@@ -23,18 +25,18 @@ export function banner(facts: BannerFacts): string {
     `  API        ${facts.url}/v1`,
     `  Swagger    ${facts.url}/swagger`,
     `  Metrics    ${facts.url}/metrics`,
+    `  Sync       ${facts.syncUrl}  ${seedsOf(facts)}`,
     `  Try        curl${header} -d 'to be or not to be' ${facts.url}/keywords`,
     ...warnings(facts).map((warning) => `  Note       ${warning}`),
   ]
   return `${lines.join('\n')}\n`
 }
 
+function seedsOf({ seeds }: BannerFacts): string {
+  return seeds.length === 0 ? '(no seeds: others may join)' : `(seeds: ${seeds.join(', ')})`
+}
+
 /** What the operator should know although nothing is wrong; logged as well. */
-export function warnings({ seeds, fsync }: Pick<BannerFacts, 'seeds' | 'fsync'>): string[] {
-  return [
-    ...(seeds.length > 0
-      ? ['This version does not replicate yet: COUNTER_SEEDS has no effect, and this node counts on its own.']
-      : []),
-    ...(fsync === 'always' ? [] : [`With COUNTER_FSYNC=${fsync} a power cut may lose acknowledged increments.`]),
-  ]
+export function warnings({ fsync }: Pick<BannerFacts, 'fsync'>): string[] {
+  return fsync === 'always' ? [] : [`With COUNTER_FSYNC=${fsync} a power cut may lose acknowledged increments.`]
 }

@@ -40,6 +40,11 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
     )
     process.exit(EXIT.failure)
   })
+  node.left.then(async () => {
+    logger.info({}, 'has been drained: the others have all it had; it ends, and may be started again to join as new')
+    await node?.close()
+    process.exit(EXIT.ok)
+  })
   process.stdout.write(banner(factsOf(settings, node)))
 }
 
@@ -53,6 +58,7 @@ function factsOf(settings: Settings, node: CounterNode) {
     names,
     recoveredMs: elapsedMs,
     url: node.url,
+    syncUrl: node.syncUrl,
     hasToken: token !== undefined,
     fsync,
     seeds,

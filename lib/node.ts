@@ -1,5 +1,5 @@
 // The composition root: the only file that sees every layer. It hands each what it needs, in the order of a start (lock and
-// recovery, then the public port), and takes them down in the reverse order.
+// recovery, the sync port, what the others know, then the public port), and takes them down in the reverse order.
 
 import type { Clock } from './base/clock.ts'
 import { systemClock } from './base/clock.ts'
@@ -7,7 +7,9 @@ import type { CounterError } from './base/errors.ts'
 import { createNameHash, type NameHash } from './base/hash.ts'
 import type { Logger } from './base/log.ts'
 import { type Random, systemRandom } from './base/random.ts'
-import { registerStoreMetrics } from './node/metrics.ts'
+import { createCluster } from './node/cluster.ts'
+import { registerStoreMetrics, registerSyncMetrics } from './node/metrics.ts'
+import { openSync, type Sync, type SyncSettings } from './node/sync.ts'
 import { nodeDisk, type Recovered, Store, takeLock } from './persistence/index.ts'
 import { type ApiLogger, createMetrics, findAssets, PublicServer, type Readiness } from './publicapi/index.ts'
 
@@ -27,9 +29,7 @@ export interface StoreSettings {
 }
 
 /** What a node needs besides. */
-export interface NodeSettings extends StoreSettings {
-  readonly host: string
-  readonly publicPort: number
+export interface NodeSettings extends StoreSettings, SyncSettings {
   readonly token: string | undefined
   readonly bodyBytesMax: number
   readonly nameBytesMax: number
@@ -38,6 +38,8 @@ export interface NodeSettings extends StoreSettings {
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly drainTimeoutMs: number
+  readonly writeTimeoutMs: number
+  readonly sessionTimeoutMs: number
 }
 
 export interface NodeParts {
@@ -48,11 +50,14 @@ export interface NodeParts {
 }
 
 export interface CounterNode {
-  /** The base URL of the public port. */
+  /** The base URLs of the public port and of the sync port. */
   readonly url: string
+  readonly syncUrl: string
   readonly recovered: Recovered
   /** Resolves when the node cannot go on, as after a failed flush: the process must end. */
   readonly failed: Promise<CounterError>
+  /** Resolves when the node has been drained: the others have all it had, and the process may end. */
+  readonly left: Promise<void>
   /** Answers the requests under way and flushes the log, within drainTimeoutMs as far as the disk allows. */
   close(): Promise<void>
 }
@@ -65,8 +70,8 @@ const CLOSE_SHARE = 0.2
 const CLOSE_MS_MIN = 1_000
 
 /**
- * Opens the data directory and then the public port.
- * @throws CounterError DIRECTORY_LOCKED, LOG_CORRUPT, SNAPSHOT_CORRUPT, IDENTITY_INVALID, PORT_UNUSABLE and their like
+ * Opens the data directory, then the sync port, then the public port.
+ * @throws CounterError DIRECTORY_LOCKED, LOG_CORRUPT, SNAPSHOT_CORRUPT, IDENTITY_INVALID, PORT_UNUSABLE, NODE_ID_TAKEN and their like
  */
 export async function openNode(settings: NodeSettings, parts: NodeParts): Promise<CounterNode> {
   const { logger, version, clock = systemClock, random = systemRandom } = parts
@@ -74,14 +79,27 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
   const { nameBytesMax, bodyBytesMax, token, host, drainTimeoutMs } = settings
 
   // Lock and recovery
-  const store = await openStore(settings, { logger, clock, random, hash })
-  logger.info({ ...store.recovered }, 'has its counts')
+  let sync: Sync | undefined
+  const store = await openStore(settings, { logger, clock, random, hash, onSettled: () => sync?.replication.nudge() })
+  const { members, ...recovered } = store.recovered
+  logger.info({ ...recovered }, 'has its counts')
+
+  // The sync port, and the others
+  try {
+    sync = await openSync(settings, store, { logger, clock, random })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  const { replication, url: syncUrl } = sync
 
   // The public port
   const metrics = createMetrics(version)
   registerStoreMetrics(metrics.registry, () => store.status())
+  registerSyncMetrics(metrics.registry, sync)
   const server = new PublicServer({
     store,
+    cluster: createCluster(replication, settings),
     hash,
     nameBytesMax,
     tokenizer: settings.tokenizer,
@@ -107,8 +125,9 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
   try {
     const { url } = await server.listen()
     logger.info({ url }, 'listens')
-    return { url, recovered: store.recovered, failed: store.failed, close: () => close() }
+    return { url, syncUrl, recovered: store.recovered, failed: store.failed, left: replication.left, close: () => close() }
   } catch (error) {
+    await sync.close()
     await store.close()
     throw error
   }
@@ -118,7 +137,11 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     const answered = await server.drain(drainTimeoutMs * (1 - CLOSE_SHARE))
     if (!answered) logger.warn({ drainTimeoutMs }, 'requests were cut off; a longer COUNTER_DRAIN_TIMEOUT leaves them more time')
     const leftMs = Math.max(CLOSE_MS_MIN, endMs - clock.monotonicMs())
-    const closed = await within(clock, leftMs, store.close())
+    const closed = await within(
+      clock,
+      leftMs,
+      sync!.close().then(() => store.close()),
+    )
     logger.info({}, closed ? 'has flushed the log' : 'ends before the disk has answered; what was acknowledged is on it')
   }
 }
@@ -126,7 +149,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
 /** Opens the data directory alone, for a node and for the commands that work on a directory without one. */
 export function openStore(
   settings: StoreSettings,
-  parts: { logger: Logger; clock: Clock; random: Random; hash: NameHash },
+  parts: { logger: Logger; clock: Clock; random: Random; hash: NameHash; onSettled?: () => void },
 ): Promise<Store> {
   parts.logger.info({ directory: settings.dataDir }, 'reads the data directory')
   return Store.open({

@@ -1,11 +1,14 @@
-// What the store says of itself, for GET /metrics. Read when a scrape asks, so nothing is kept up to date in between.
+// What the store and replication say of themselves, for GET /metrics. Read when a scrape asks, so nothing is kept up to date in
+// between.
 
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { StoreStatus } from '../persistence/index.ts'
+import type { ClusterStatus } from '../syncsrv/index.ts'
+import type { Sync } from './sync.ts'
 
-type Row = [name: string, help: string, read: (status: StoreStatus) => number]
+type Row<Status> = [name: string, help: string, read: (status: Status) => number]
 
-const GAUGES: readonly Row[] = [
+const GAUGES: readonly Row<StoreStatus>[] = [
   ['counter_names', 'Names that are counted.', (status) => status.names],
   ['counter_table_bytes', 'Memory of the table of names and counts.', (status) => status.tableBytes],
   ['counter_idempotency_keys', 'Replies kept for an Idempotency-Key.', (status) => status.replies],
@@ -19,7 +22,7 @@ const GAUGES: readonly Row[] = [
   ['counter_snapshot_failed', '1 when the last attempt at a snapshot failed.', (status) => Number(status.snapshotFailed)],
 ]
 
-const COUNTERS: readonly Row[] = [
+const COUNTERS: readonly Row<StoreStatus>[] = [
   [
     'counter_log_groups_total',
     'Frames written to the log since the start; each is one flush with COUNTER_FSYNC=always.',
@@ -28,23 +31,95 @@ const COUNTERS: readonly Row[] = [
   ['counter_log_records_total', 'Writes recorded in the log since the start.', (status) => status.logRecords],
 ]
 
+const SYNC_COUNTERS: readonly Row<ClusterStatus['counters']>[] = [
+  ['counter_sync_exchanges_total', 'Exchanges that this node asked for and that were answered.', (status) => status.exchanges],
+  ['counter_sync_failures_total', 'Exchanges that this node asked for and that failed.', (status) => status.failures],
+  ['counter_sync_cells_in_total', 'Cells heard from other nodes that were news.', (status) => status.cellsIn],
+  ['counter_sync_bytes_in_total', 'Bytes of deltas heard from other nodes.', (status) => status.bytesIn],
+  ['counter_sync_bytes_out_total', 'Bytes of deltas sent to other nodes.', (status) => status.bytesOut],
+  [
+    'counter_sync_hidden_cells_total',
+    'Cells that digests had to find, because the vectors said that they were known. Always 0 but for a fault.',
+    (status) => status.hiddenCells,
+  ],
+  ['counter_folds_total', 'Folds of old incarnations into one column.', (status) => status.folds],
+]
+
+/** Per member: what this node lacks of it, and it of this node. Members of which nothing is known yet are left out. */
+const LAGS = [
+  ['counter_replication_lag_changes', 'Changes not yet there, by member and direction.', 'changes'],
+  ['counter_replication_lag_seconds', 'For how long changes have been missing, by member and direction.', 'seconds'],
+] as const
+
+const STATES = ['alive', 'suspect', 'dead'] as const
+
 export function registerStoreMetrics(registry: Registry, status: () => StoreStatus): void {
+  registerGauges(registry, GAUGES, status)
+  registerCounters(registry, COUNTERS, status)
+}
+
+export function registerSyncMetrics(registry: Registry, { replication, server }: Sync): void {
+  registerCounters(registry, SYNC_COUNTERS, () => replication.status().counters)
   const registers = [registry]
-  for (const [name, help, read] of GAUGES) {
+  new Gauge({
+    name: 'counter_cluster_members',
+    help: 'Members of the cluster by state, this node included.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { members } = replication.status()
+      for (const state of STATES) this.set({ state }, members.filter((member) => member.state === state).length)
+    },
+  })
+  for (const [name, help, field] of LAGS) {
     new Gauge({
       name,
       help,
+      labelNames: ['member', 'direction'],
       registers,
+      collect() {
+        this.reset()
+        for (const { node, self, state, lacks, ahead } of replication.status().members) {
+          if (self || state === 'left') continue
+          if (lacks) this.set({ member: node, direction: 'in' }, lacks[field])
+          if (ahead) this.set({ member: node, direction: 'out' }, ahead[field])
+        }
+      },
+    })
+  }
+  new Counter({
+    name: 'counter_sync_requests_refused_total',
+    help: 'Requests on the sync port that were refused, by reason.',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [counter, count] of Object.entries(server.counters)) {
+        if (counter.startsWith('refused')) this.inc({ reason: counter.slice('refused'.length).toLowerCase() }, count)
+      }
+    },
+  })
+}
+
+function registerGauges<Status>(registry: Registry, rows: readonly Row<Status>[], status: () => Status): void {
+  for (const [name, help, read] of rows) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
       collect() {
         this.set(read(status()))
       },
     })
   }
-  for (const [name, help, read] of COUNTERS) {
+}
+
+function registerCounters<Status>(registry: Registry, rows: readonly Row<Status>[], status: () => Status): void {
+  for (const [name, help, read] of rows) {
     new Counter({
       name,
       help,
-      registers,
+      registers: [registry],
       collect() {
         this.reset()
         this.inc(read(status()))

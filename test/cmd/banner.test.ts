@@ -15,6 +15,7 @@ const FACTS: BannerFacts = {
   recoveredMs: 2,
   url: 'http://127.0.0.1:3000',
   hasToken: false,
+  syncUrl: 'http://127.0.0.1:3001',
   fsync: 'always',
   seeds: [],
 }
@@ -24,6 +25,7 @@ test('a new node says what it is, where it answers and what to try', () => {
   API        http://127.0.0.1:3000/v1
   Swagger    http://127.0.0.1:3000/swagger
   Metrics    http://127.0.0.1:3000/metrics
+  Sync       http://127.0.0.1:3001  (no seeds: others may join)
   Try        curl -d 'to be or not to be' http://127.0.0.1:3000/keywords
 `
   assert.is(banner(FACTS), expected)
@@ -37,8 +39,8 @@ test('with a token the line to try brings it, by its variable', () => {
   assert.match(banner({ ...FACTS, hasToken: true }), 'curl -H "Authorization: Bearer $COUNTER_TOKEN" -d')
 })
 
-test('seeds and a relaxed fsync are spoken of plainly', () => {
-  assert.match(banner({ ...FACTS, seeds: ['http://b.example'] }), 'does not replicate yet')
+test('the sync port with its seeds and a relaxed fsync are spoken of plainly', () => {
+  assert.match(banner({ ...FACTS, seeds: ['http://b.example'] }), 'seeds: http://b.example')
   assert.match(banner({ ...FACTS, fsync: 'never' }), 'a power cut may lose')
 })
 

@@ -1,0 +1,184 @@
+// What a node needs to agree with others: the sync port, the way to theirs, replication between them, and the bridge to nodes
+// of the original system. Opened after recovery and before the public port, and closed after it.
+
+import { readFileSync } from 'node:fs'
+import type { Clock } from '../base/clock.ts'
+import { CounterError } from '../base/errors.ts'
+import type { Logger } from '../base/log.ts'
+import { isLoopback } from '../base/loopback.ts'
+import type { Random } from '../base/random.ts'
+import type { Store } from '../persistence/index.ts'
+import {
+  checkTls,
+  createLegacyClient,
+  HttpTransport,
+  LegacyBridge,
+  Networks,
+  Replication,
+  Seeds,
+  SyncHttpServer,
+  systemLookup,
+  type Tls,
+} from '../syncsrv/index.ts'
+
+/** What the sync port needs of the settings; lib/config.ts says what each means. */
+export interface SyncSettings {
+  readonly nodeId: number
+  readonly host: string
+  readonly publicPort: number
+  readonly seeds: readonly string[]
+  readonly syncPort: number
+  readonly syncHost: string | undefined
+  readonly syncAdvertise: string | undefined
+  readonly clusterSecret: string | undefined
+  readonly clusterSecretPrevious: string | undefined
+  readonly clusterNetworks: readonly string[]
+  readonly syncTlsCert: string | undefined
+  readonly syncTlsKey: string | undefined
+  readonly syncTlsCa: string | undefined
+  readonly syncIntervalMs: number
+  readonly syncTimeoutMs: number
+  readonly suspectTimeoutMs: number
+  readonly joinTimeoutMs: number
+  readonly digestIntervalMs: number
+  readonly legacySync: 'off' | 'on'
+}
+
+export interface Sync {
+  /** The base URL of the sync port. */
+  readonly url: string
+  readonly replication: Replication
+  readonly server: SyncHttpServer
+  /** Only where nodes of the original are spoken with. */
+  readonly bridge: LegacyBridge | undefined
+  close(): Promise<void>
+}
+
+const CONNECTIONS_MAX = 1000
+const LOOKUP_MS = 2000
+const WILDCARDS = ['0.0.0.0', '::']
+
+/**
+ * Opens the sync port, asks the others what they know of this node, and begins to agree with them.
+ * @throws CounterError PORT_UNUSABLE, NODE_ID_TAKEN, CONFIG_INVALID
+ */
+export async function openSync(
+  settings: SyncSettings,
+  store: Store,
+  parts: { readonly clock: Clock; readonly random: Random; readonly logger: Logger },
+): Promise<Sync> {
+  const { clock, random, logger } = parts
+  const secrets = [settings.clusterSecret, settings.clusterSecretPrevious].filter((secret) => secret !== undefined)
+  const tls = readTls(settings)
+  const host = syncHostOf(settings, secrets.length > 0 || tls?.ca !== undefined)
+  const seeds = new Seeds({ seeds: settings.seeds, lookup: systemLookup, lookupTimeoutMs: LOOKUP_MS, clock, logger })
+  const networks = new Networks(settings.clusterNetworks, seeds)
+  const transport = new HttpTransport({
+    secrets,
+    clock,
+    random,
+    connectTimeoutMs: settings.syncTimeoutMs,
+    ...(tls && { tls }),
+  })
+
+  // The port is open before its address is known to replication, which answers from its construction on.
+  let replication: Replication | undefined
+  let bridge: LegacyBridge | undefined
+  const server = new SyncHttpServer({
+    host,
+    port: settings.syncPort,
+    answer: (path, body, from) => replication!.answer(path, body, from),
+    ...(settings.legacySync === 'on' && { legacy: (body: Uint8Array) => bridge!.accept(body) }),
+    secrets,
+    ...(tls && { tls }),
+    clock,
+    logger,
+    connectionsMax: CONNECTIONS_MAX,
+  })
+  const { url, port } = await server.listen()
+  const scheme = tls === undefined ? 'http' : 'https'
+  replication = new Replication({
+    store,
+    transport,
+    clock,
+    random,
+    logger,
+    node: settings.nodeId,
+    // Behind a wildcard the others put in the host that they see.
+    address: settings.syncAdvertise ?? (WILDCARDS.includes(host) ? `${scheme}://:${port}` : url),
+    publicUrl: publicUrlOf(settings),
+    seeds: () => seeds.resolve(),
+    mayContact: (address) => networks.allows(address),
+    savedMembers: store.recovered.members,
+    incarnationIsNew: store.recovered.incarnationIsNew,
+    intervalMs: settings.syncIntervalMs,
+    requestTimeoutMs: settings.syncTimeoutMs,
+    joinTimeoutMs: settings.joinTimeoutMs,
+    suspectMs: settings.suspectTimeoutMs,
+    digestIntervalMs: settings.digestIntervalMs,
+  })
+  const client = createLegacyClient({ clock, timeoutMs: settings.syncTimeoutMs })
+  if (settings.legacySync === 'on') {
+    bridge = new LegacyBridge({
+      store,
+      seeds: seeds.legacy,
+      isOurs: (node) => replication.hasMember(node),
+      intervalMs: settings.syncIntervalMs,
+      clock,
+      random,
+      logger,
+      post: client.post,
+    })
+  }
+
+  const close = async (): Promise<void> => {
+    await bridge?.stop()
+    await client.close()
+    await replication.stop()
+    await server.close()
+    await transport.close()
+  }
+  try {
+    await replication.start()
+  } catch (error) {
+    await close()
+    throw error
+  }
+  bridge?.start()
+  logger.info({ url }, 'listens for other nodes')
+  return { url, replication, server, bridge, close }
+}
+
+/** Without a way to tell friend from stranger the port stays on loopback; config has refused what says otherwise. */
+function syncHostOf({ syncHost, host }: SyncSettings, trusted: boolean): string {
+  if (syncHost !== undefined) return syncHost
+  return trusted || isLoopback(host) ? host : '127.0.0.1'
+}
+
+/** Where users reach the node, as far as it can know; '' behind a wildcard or a free port. */
+function publicUrlOf({ host, publicPort }: SyncSettings): string {
+  if (publicPort === 0 || WILDCARDS.includes(host)) return ''
+  return `http://${host.includes(':') ? `[${host}]` : host}:${publicPort}`
+}
+
+/** @throws CounterError CONFIG_INVALID */
+function readTls({ syncTlsCert, syncTlsKey, syncTlsCa }: SyncSettings): Tls | undefined {
+  if (syncTlsCert === undefined || syncTlsKey === undefined) return undefined
+  const read = (name: string, path: string): Buffer => {
+    try {
+      return readFileSync(path)
+    } catch (error) {
+      throw new CounterError('CONFIG_INVALID', `the file of ${name} cannot be read: ${(error as Error).message}`, {
+        cause: error,
+        fix: `Correct ${name}, or let the node's user read the file.`,
+      })
+    }
+  }
+  const tls = {
+    cert: read('COUNTER_SYNC_TLS_CERT', syncTlsCert),
+    key: read('COUNTER_SYNC_TLS_KEY', syncTlsKey),
+    ...(syncTlsCa !== undefined && { ca: read('COUNTER_SYNC_TLS_CA', syncTlsCa) }),
+  }
+  checkTls(tls)
+  return tls
+}
