@@ -71,7 +71,7 @@ export class Node {
 
   /** Opens the store and the port. */
   async open(): Promise<void> {
-    const { clock: world, network, seeds } = this.cluster
+    const { clock: world, network } = this.cluster
     const clock = new ProcessClock(world)
     this.#clock = clock
     const random = seededRandom(this.cluster.random.uint32())
@@ -104,7 +104,7 @@ export class Node {
       node: this.id,
       address: this.address,
       publicUrl: `${this.address}/public`,
-      seeds: async () => seeds,
+      seeds: async () => this.cluster.seeds,
       mayContact: () => true,
       savedMembers: this.store.recovered.members,
       incarnationIsNew: this.store.recovered.incarnationIsNew,
