@@ -112,7 +112,9 @@ async function until(limitMs: number, otherwise: string, done: () => Promise<boo
   }
 }
 
-const ask = (url: string): Promise<Response | undefined> => fetch(url).catch(() => undefined)
+function ask(url: string): Promise<Response | undefined> {
+  return fetch(url).catch(() => undefined)
+}
 
 async function end(code: number): Promise<never> {
   const children = [...running.values()].filter((child) => child.exitCode === null && child.signalCode === null)

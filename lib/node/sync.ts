@@ -88,13 +88,15 @@ export async function openSync(
     host,
     port: settings.syncPort,
     answer: (path, body, from) => replication!.answer(path, body, from),
-    ...(settings.legacySync === 'on' && { legacy: (body: Uint8Array) => bridge!.accept(body) }),
+    ...(settings.legacySync === 'on' && { legacy: (body: Uint8Array) => acceptLegacy(body) }),
     secrets,
     ...(tls && { tls }),
     clock,
     logger,
     connectionsMax: CONNECTIONS_MAX,
   })
+  const acceptLegacy = (body: Uint8Array): Promise<void> =>
+    bridge?.accept(body) ?? Promise.reject(new CounterError('CLOSED', 'the node is starting'))
   const { url, port } = await server.listen()
   const scheme = tls === undefined ? 'http' : 'https'
   replication = new Replication({
@@ -108,7 +110,7 @@ export async function openSync(
     address: settings.syncAdvertise ?? (WILDCARDS.includes(host) ? `${scheme}://:${port}` : url),
     publicUrl: publicUrlOf(settings),
     seeds: () => seeds.resolve(),
-    mayContact: (address) => networks.allows(address),
+    mayContact: (address, from) => networks.allows(address, from),
     savedMembers: store.recovered.members,
     incarnationIsNew: store.recovered.incarnationIsNew,
     intervalMs: settings.syncIntervalMs,
@@ -132,8 +134,9 @@ export async function openSync(
   }
 
   const close = async (): Promise<void> => {
-    await bridge?.stop()
+    // Before the bridge, which waits for the push that is under way.
     await client.close()
+    await bridge?.stop()
     await replication.stop()
     await server.close()
     await transport.close()
