@@ -28,7 +28,7 @@ for (const workload of ['pn-counter', 'g-counter'] as const) {
 
 test('a node that acknowledges before its log is on disk does not pass, and the same one that waits does', async () => {
   const command = await buildCounter('test/maelstrom/slow-node.ts')
-  const options = { workload: 'pn-counter', nodes: 2, clients: 6, seconds: 6, seed, troubles: ['kill'] } as const
+  const options = { workload: 'pn-counter', nodes: 2, clients: 6, seconds: 8, seed, troubles: ['kill'] } as const
   const careful = await runWorkload({ ...options, command })
   assertHolds(careful)
   const hasty = await runWorkload({ ...options, command: [...command, 'hasty'] })
