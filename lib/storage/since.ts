@@ -12,6 +12,8 @@ import type { VersionVector } from './vector.ts'
 export interface SinceStep {
   /** Scratch, to be used before the next step. */
   readonly delta: Uint8Array
+  /** How many cells it holds. */
+  readonly cells: number
   /** Counted in spans of rows. */
   readonly nextChunk: number
 }
@@ -69,16 +71,17 @@ export function* encodeSince(
         if (!chosen.isFull) continue
         // Of the rows before, other columns may be still to come.
         const isLastGroup = first + BLOCK_COLUMNS_MAX >= newer.length
-        yield { delta: writer.written(), nextChunk: Math.floor((isLastGroup ? row : firstRow) / SPAN_ROWS) }
+        const nextChunk = Math.floor((isLastGroup ? row : firstRow) / SPAN_ROWS)
+        yield { delta: writer.written(), cells: chosen.cellCount, nextChunk }
         begin()
       }
     }
   }
   const nextChunk = Math.floor(firstRow / SPAN_ROWS)
-  if (chosen.cellCount > 0) yield { delta: writer.written(), nextChunk }
+  if (chosen.cellCount > 0) yield { delta: writer.written(), cells: chosen.cellCount, nextChunk }
   begin()
   writeVector(writer, vector)
-  yield { delta: writer.written(), nextChunk }
+  yield { delta: writer.written(), cells: 0, nextChunk }
 }
 
 /** Rows of a block and their masks. All answers share them: a block is chosen and written in one go. */

@@ -5,7 +5,9 @@ import { ByteWriter } from '../base/bytes.ts'
 import { nextTurn } from '../base/clock.ts'
 import type { VersionVector } from '../storage/index.ts'
 import {
+  type DrainRequest,
   decodeDigest,
+  decodeDrain,
   decodeExchange,
   decodeProbe,
   type ExchangeRequest,
@@ -59,7 +61,7 @@ export class ExchangeServer {
   #answer(path: SyncPath, body: Uint8Array, from: string): AsyncIterable<Uint8Array> {
     this.#site.counters.bytesIn += body.length
     if (path === '/v1/probe') return this.#probe(decodeProbe(body).sender, from)
-    if (path === '/v1/drain') return this.#drain(decodeProbe(body).sender)
+    if (path === '/v1/drain') return this.#drain(decodeDrain(body))
     if (path === '/v1/digest') return this.#digest(body)
     const request = decodeExchange(body)
     return path === '/v1/nudge' ? this.#nudge(request, from) : this.#exchange(request, from)
@@ -75,9 +77,14 @@ export class ExchangeServer {
     yield encodeProbed({ sender: roster.sender(), started, vector, holder })
   }
 
-  async *#drain(sender: Sender): AsyncGenerator<Uint8Array, void> {
+  async *#drain({ sender, target }: DrainRequest): AsyncGenerator<Uint8Array, void> {
     const refusal = this.#refusalOf(sender)
     if (refusal) return yield refusal
+    const { node, incarnation } = this.#site.options.store.self
+    // A request that somebody has read and repeats elsewhere, or later, must not drain another one.
+    if (target.node !== node || target.incarnation !== incarnation) {
+      return yield encodeRefusal({ code: 'NOT_ME', reason: `this is incarnation ${incarnation} of node ${node}` })
+    }
     yield await this.#welcome(false)
     this.#events.drain()
   }
@@ -132,10 +139,10 @@ export class ExchangeServer {
   }
 
   /** Each delta as a message, when it may leave. */
-  async *#cells(steps: Iterable<{ delta: Uint8Array; nextChunk: number }>): AsyncGenerator<Uint8Array, void> {
+  async *#cells(steps: Iterable<{ delta: Uint8Array; nextChunk: number; cells?: number }>): AsyncGenerator<Uint8Array, void> {
     const { store, clock } = this.#site.options
     const writer = new ByteWriter(1 << 16)
-    for (const { delta, nextChunk } of steps) {
+    for (const { delta, nextChunk, cells = 0 } of steps) {
       if (delta.length <= EMPTY_DELTA_BYTES) {
         await nextTurn(clock)
         continue
@@ -143,6 +150,7 @@ export class ExchangeServer {
       const message = encodeCellsInto(writer, nextChunk, delta)
       await (store.settled() ?? nextTurn(clock))
       if (this.#site.stop.happened) return
+      this.#site.counters.cellsOut += cells
       yield message
     }
   }

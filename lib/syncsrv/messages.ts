@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer'
 import { ByteReader, ByteWriter, readUint32, writeUint32 } from '../base/bytes.ts'
 import { type Fold, type Member, readAddress, readMembers, writeMembers } from '../cluster/index.ts'
-import { decodeVector, encodeVector, NODE_MAX, SEQ_MAX, type VersionVector } from '../storage/index.ts'
+import { decodeVector, encodeVector, NODE_MAX, type ReplicaId, SEQ_MAX, type VersionVector } from '../storage/index.ts'
 
 export const PROTOCOL_VERSION = 1
 /** Words of the digests of a node: a pair for each of 4,096 buckets. */
@@ -56,6 +56,11 @@ export interface ExchangeRequest extends ProbeRequest {
   readonly resume: Resume | undefined
 }
 
+export interface DrainRequest extends ProbeRequest {
+  /** Who is to drain itself: nobody else obeys. */
+  readonly target: ReplicaId
+}
+
 export interface DigestRequest extends ProbeRequest {
   readonly vector: VersionVector
   readonly digests: Uint32Array
@@ -85,7 +90,7 @@ export interface Done {
 
 export interface Refusal {
   readonly kind: 'refusal'
-  /** REMOVED: this incarnation has left, take a new one. NODE_ID_TAKEN: the asker has the node id of the answerer. */
+  /** REMOVED: this incarnation has left, take a new one. NODE_ID_TAKEN: the asker has the node id of the answerer. NOT_ME: asked of another. */
   readonly code: string
   readonly reason: string
 }
@@ -119,6 +124,21 @@ export function encodeProbe({ sender }: ProbeRequest): Uint8Array {
 
 export function decodeProbe(body: Uint8Array): ProbeRequest {
   return whole(requestReader(body), (reader) => ({ sender: readSender(reader) }))
+}
+
+export function encodeDrain({ sender, target }: DrainRequest): Uint8Array {
+  return request((writer) => {
+    writeSender(writer, sender)
+    writer.varint(target.node)
+    writer.varint(target.incarnation)
+  })
+}
+
+export function decodeDrain(body: Uint8Array): DrainRequest {
+  return whole(requestReader(body), (reader) => ({
+    sender: readSender(reader),
+    target: { node: reader.varint(), incarnation: reader.varint() },
+  }))
 }
 
 export function encodeExchange({ sender, vector, news, resume }: ExchangeRequest): Uint8Array {

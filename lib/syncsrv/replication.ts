@@ -13,7 +13,7 @@ import { Join } from './join.ts'
 import type { Lag } from './lag.ts'
 import { type Level, Levels, type Reached, type WriteAt } from './levels.ts'
 import { Loop } from './loop.ts'
-import { encodeProbe } from './messages.ts'
+import { encodeDrain } from './messages.ts'
 import { Renewal } from './renewal.ts'
 import { Roster } from './roster.ts'
 import { type Counters, type ReplicationOptions, Site } from './site.ts'
@@ -187,7 +187,7 @@ export class Replication {
     const { address } = member
     if (!roster.mayContact(member)) throw new CounterError('PEER_UNREACHABLE', `the address of node ${node} may not be contacted`)
     const sender = roster.sender()
-    for await (const message of converse(this.#site, address, '/v1/drain', encodeProbe({ sender }))) {
+    for await (const message of converse(this.#site, address, '/v1/drain', encodeDrain({ sender, target: member }))) {
       if (message.kind === 'refusal') throw new RefusedError(address, message.code, message.reason, sender.incarnation)
       if (message.kind !== 'welcome') unexpected(address, '/v1/drain', message)
       return

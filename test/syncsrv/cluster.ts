@@ -4,7 +4,7 @@
 import type { Clock } from '../../lib/base/clock.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { Store } from '../../lib/persistence/index.ts'
-import { Replication, type ReplicationOptions, type SyncStore } from '../../lib/syncsrv/index.ts'
+import { Replication, type ReplicationOptions } from '../../lib/syncsrv/index.ts'
 import { batchOf, DIRECTORY, hash, nameBytes, plainReply, SaidLogger } from '../persistence/harness.ts'
 import { drained, VirtualClock } from '../support/virtual-clock.ts'
 import { VirtualDisk } from '../support/virtual-disk.ts'
@@ -96,7 +96,7 @@ export class Node {
       onSettled: () => this.replication?.nudge(),
     })
     this.replication = new Replication({
-      store: this.store as unknown as SyncStore,
+      store: this.store,
       transport: network.transport(this.address, clock),
       clock,
       random,

@@ -2,6 +2,7 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { decodeMessage } from '../../lib/syncsrv/messages.ts'
 import { Cluster, clusterOf, INTERVAL_MS, type Node, rejection, SUSPECT_MS, values } from './cluster.ts'
 
 const test = suite('syncsrv/leaving')
@@ -31,6 +32,17 @@ test('a member is drained on request of another', async () => {
   await cluster.settle(b.replication.left)
   assert.is(a.value('x'), 1)
   assert.is((await cluster.settle(rejection(a.replication.requestDrain(7)))).code, 'MEMBER_UNKNOWN')
+  await cluster.end()
+})
+
+test('a request to drain that is repeated to another node is not obeyed', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2, 3])
+  const [a, b, c] = nodes as [Node, Node, Node]
+  await cluster.settle(a.replication.requestDrain(2))
+  await cluster.settle(b.replication.left)
+  const { bytes } = cluster.network.passages.find(({ path, message }) => path === '/v1/drain' && message === 0)!
+  for await (const message of c.replication.answer('/v1/drain', bytes, '')) assert.is(decodeMessage(message).kind, 'refusal')
+  assert.not.ok(c.replication.status().draining)
   await cluster.end()
 })
 

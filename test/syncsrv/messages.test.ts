@@ -10,12 +10,14 @@ import { VersionVector } from '../../lib/storage/index.ts'
 import {
   DIGEST_WORDS,
   decodeDigest,
+  decodeDrain,
   decodeExchange,
   decodeMessage,
   decodeProbe,
   encodeCellsInto,
   encodeDigest,
   encodeDone,
+  encodeDrain,
   encodeExchange,
   encodeProbe,
   encodeProbed,
@@ -46,6 +48,7 @@ const requests = {
   probe: [encodeProbe({ sender }), decodeProbe],
   exchange: [encodeExchange({ sender, vector, news, resume }), decodeExchange],
   'exchange without resume': [encodeExchange({ sender, vector, news, resume: undefined }), decodeExchange],
+  drain: [encodeDrain({ sender, target: { node: 8, incarnation: 2 ** 49 } }), decodeDrain],
   digest: [encodeDigest({ sender, vector, digests }), decodeDigest],
 } as const
 const answers = {
@@ -64,6 +67,7 @@ const entries = (known: VersionVector) => [...known]
 
 test('what is written is read again', () => {
   assert.equal(decodeProbe(requests.probe[0]), { sender })
+  assert.equal(decodeDrain(requests.drain[0]), { sender, target: { node: 8, incarnation: 2 ** 49 } })
   const exchange = decodeExchange(requests.exchange[0])
   assert.equal([exchange.sender, exchange.news, entries(exchange.vector)], [sender, news, entries(vector)])
   assert.equal(
