@@ -94,6 +94,7 @@ export class ExchangeServer {
     // Also who has left may tell that it has.
     if (sender.node !== this.#site.options.node) this.#site.hear(sender, vector, news, from, from)
     if (refusal) return yield refusal
+    if (!this.#site.roster.find(sender.node)) return yield this.#full()
     this.#events.nudged(sender.node)
     yield await this.#welcome(false)
   }
@@ -103,6 +104,7 @@ export class ExchangeServer {
     if (refusal) return yield refusal
     const site = this.#site
     site.hear(sender, vector, news, from, from)
+    if (!site.roster.find(sender.node)) return yield this.#full()
     this.#events.asked(sender.node)
     let sentCells = false
     try {
@@ -162,6 +164,11 @@ export class ExchangeServer {
   #encodeWelcome(vector: VersionVector, resumed: boolean): Uint8Array {
     const { roster } = this.#site
     return encodeWelcome({ sender: roster.sender(), vector, news: this.#site.news(), resumed })
+  }
+
+  /** Who is no member is not answered as one: a start would not ask it. */
+  #full(): Uint8Array {
+    return encodeRefusal({ code: 'MEMBERS_MAX', reason: 'the cluster has as many members as it takes' })
   }
 
   #refusalOf({ node, incarnation }: Sender): Uint8Array | undefined {

@@ -90,7 +90,7 @@ export interface Done {
 
 export interface Refusal {
   readonly kind: 'refusal'
-  /** REMOVED: this incarnation has left, take a new one. NODE_ID_TAKEN: the asker has the node id of the answerer. NOT_ME: asked of another. */
+  /** REMOVED: this incarnation has left, take a new one. NODE_ID_TAKEN: the asker has the node id of the answerer. And others. */
   readonly code: string
   readonly reason: string
 }

@@ -3,7 +3,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { seededRandom } from '../../lib/base/random.ts'
-import { decodeMessage } from '../../lib/syncsrv/messages.ts'
+import type { Member } from '../../lib/cluster/index.ts'
+import { VersionVector } from '../../lib/storage/index.ts'
+import { decodeMessage, encodeExchange } from '../../lib/syncsrv/messages.ts'
 import type { Passage } from '../support/virtual-network.ts'
 import { type Cluster, clusterOf, INTERVAL_MS, type Node, rejection, values } from './cluster.ts'
 
@@ -154,6 +156,24 @@ test('a request that is not good is refused whole', async () => {
     }
   }
   assert.is(JSON.stringify([a.replication.status().members, [...a.store.vector()]]), before)
+  await cluster.end()
+})
+
+test('a node that would be a member too many is not answered as one', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2])
+  const [a] = nodes as [Node]
+  const memberOf = (node: number) =>
+    ({ node, incarnation: 2, edition: 0, state: 'alive', address: 'http://10.1.0.1:1', publicUrl: '' }) as const
+  const ask = async (node: number, members: readonly Member[]) => {
+    const sender = { node, incarnation: 2, life: '0000000000000000', address: '', publicUrl: '' }
+    const body = encodeExchange({ sender, vector: new VersionVector(), news: { members, folds: [] }, resume: undefined })
+    for await (const message of a.replication.answer('/v1/exchange', body, '')) return decodeMessage(message)
+    return undefined
+  }
+  const others = Array.from({ length: 1024 }, (_, at) => memberOf(at + 100))
+  assert.is((await cluster.settle(ask(100, others)))!.kind, 'welcome')
+  const answer = await cluster.settle(ask(5000, [memberOf(5000)]))
+  assert.equal(answer, { kind: 'refusal', code: 'MEMBERS_MAX', reason: 'the cluster has as many members as it takes' })
   await cluster.end()
 })
 
