@@ -152,11 +152,11 @@ test('a data directory that cannot be one is refused with its name', async ({ da
   assert.match(run.stderr, path)
 })
 
-test('seeds are spoken of plainly, in the log and in the banner', async ({ dataDir, nodes }) => {
-  const node = await startNode({ dataDir, env: { COUNTER_SEEDS: 'http://127.0.0.1:3001' } })
+test('the banner names the sync port and the seeds; a seed that does not answer holds nothing up', async ({ dataDir, nodes }) => {
+  const node = await startNode({ dataDir, env: { COUNTER_SEEDS: 'http://127.0.0.1:9' } })
   nodes.push(node)
-  assert.match(node.stdout(), 'does not replicate yet')
-  assert.match(node.stderr(), /"level":"warn".*does not replicate yet/)
+  assert.match(node.stdout(), /Sync +http:\/\/127\.0\.0\.1:\d+ +\(seeds: http:\/\/127\.0\.0\.1:9\)/)
+  assert.is((await count(node, 'be')).status, 200)
 })
 
 test('the settings reach what they are for: words, names and bodies', async ({ dataDir, nodes }) => {
