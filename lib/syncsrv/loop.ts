@@ -112,7 +112,8 @@ export class Loop {
   /** The answer has ended. A member that was given cells asks again at once. */
   answered(node: number, sentCells: boolean): void {
     const partner = this.#partnerOf(node)
-    partner.answering--
+    // It may be a new partner, when the member left meanwhile and came back.
+    partner.answering = Math.max(0, partner.answering - 1)
     if (sentCells) this.#expect(partner)
     else if (this.#site.started) this.nudge()
   }
