@@ -68,6 +68,9 @@ const TIMEOUT_CHECK_MS = 1_000
 /** Of the time to drain, what is kept back for the last flush. */
 const CLOSE_SHARE = 0.2
 const CLOSE_MS_MIN = 1_000
+/** The last sync takes no longer, and no more than this share of what is left of the time to drain. */
+const SETTLE_MS_MAX = 1_000
+const SETTLE_SHARE = 0.5
 
 /**
  * Opens the data directory, then the sync port, then the public port.
@@ -136,6 +139,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     const endMs = clock.monotonicMs() + drainTimeoutMs
     const answered = await server.drain(drainTimeoutMs * (1 - CLOSE_SHARE))
     if (!answered) logger.warn({ drainTimeoutMs }, 'requests were cut off; a longer COUNTER_DRAIN_TIMEOUT leaves them more time')
+    await settle((endMs - clock.monotonicMs()) * SETTLE_SHARE)
     const leftMs = Math.max(CLOSE_MS_MIN, endMs - clock.monotonicMs())
     const closed = await within(
       clock,
@@ -143,6 +147,17 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
       sync!.close().then(() => store.close()),
     )
     logger.info({}, closed ? 'has flushed the log' : 'ends before the disk has answered; what was acknowledged is on it')
+  }
+
+  /** What was acknowledged is with the others before this node ends, as far as they answer: it may stay down for long. */
+  async function settle(limitMs: number): Promise<void> {
+    try {
+      const lacking = await replication.settle(Math.min(SETTLE_MS_MAX, limitMs))
+      if (lacking.length > 0)
+        logger.warn({ nodes: lacking }, 'ends before these members have all it has; they get it when it is back')
+    } catch (error) {
+      logger.warn({ err: error }, 'ends without telling the others what it has')
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 // Who waits for what: writes until enough members hold them (write levels), reads until this node knows what a session has seen. Members count
 // by what each of them has said itself, which was durable there. Nothing here fails for time: it is told.
 
-import type { ReplicaId } from '../storage/index.ts'
+import type { ReplicaId, VersionVector } from '../storage/index.ts'
 import type { Site } from './site.ts'
 
 /** A write: whose, and its sequence number. */
@@ -53,6 +53,16 @@ export class Levels {
     const known = await this.#wait(timeoutMs, () => knowsAll(store.vector(), entries), Boolean)
     if (known) await store.settled()
     return known
+  }
+
+  /** Resolves with the members not taken for dead that do not hold all of `vector`, as soon as there is none or when time is up. */
+  async waitUntilHeld(vector: VersionVector, timeoutMs: number): Promise<number[]> {
+    const lacking = (): number[] =>
+      this.#site.roster
+        .others()
+        .filter(({ node, state }) => state !== 'dead' && !this.#site.peers.find(node)?.vector.covers(vector))
+        .map(({ node }) => node)
+    return this.#wait(timeoutMs, lacking, (nodes) => nodes.length === 0)
   }
 
   /** What is known has grown, here or elsewhere. */

@@ -164,6 +164,18 @@ export class Replication {
     return this.#draining
   }
 
+  /**
+   * The last sync of a node that ends: tells the others, and waits until all that are not taken for dead hold what this node holds now.
+   * Resolves with those that do not after `timeoutMs`. @throws what SyncStore.settled rejects with
+   */
+  async settle(timeoutMs: number): Promise<number[]> {
+    const vector = await this.#site.sharedVector()
+    const lacking = await this.#levels.waitUntilHeld(vector, 0)
+    if (lacking.length === 0 || timeoutMs <= 0) return lacking
+    this.#loop.tellAll().catch(() => {})
+    return this.#levels.waitUntilHeld(vector, timeoutMs)
+  }
+
   /** Takes out a member that is dead for good. @throws CounterError MEMBER_UNKNOWN, MEMBER_ALIVE */
   remove(node: number): void {
     this.#site.roster.remove(node)
