@@ -166,6 +166,8 @@ test('other nodes must be told from strangers before anything is opened to other
     [{ COUNTER_SEEDS: 'https://b.example:3001', ...tls, COUNTER_SYNC_TLS_CA: 'ca.pem' }, undefined],
     [{ COUNTER_SEEDS: 'https://b.example:3001', ...tls }, 'COUNTER_CLUSTER_SECRET'],
     [{ COUNTER_SYNC_TLS_CERT: 'c.pem' }, 'belong together'],
+    [{ ...tls, ...secret, COUNTER_SYNC_HOST: '::' }, 'COUNTER_SYNC_ADVERTISE'],
+    [{ ...tls, ...secret, COUNTER_SYNC_HOST: '::', COUNTER_SYNC_ADVERTISE: 'https://a.example:3001' }, undefined],
     [{ COUNTER_SYNC_TLS_CA: 'ca.pem' }, 'needs a certificate of this node'],
     [{ COUNTER_CLUSTER_SECRET_PREVIOUS: '0123456789abcdef' }, 'of no use without'],
     [{ COUNTER_SEEDS: 'legacy+http://old:3001' }, 'COUNTER_LEGACY_SYNC=on'],

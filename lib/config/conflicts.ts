@@ -47,6 +47,12 @@ function syncConflicts(settings: Partial<Settings>): string[] {
       'COUNTER_SYNC_TLS_CA needs a certificate of this node to show. Set COUNTER_SYNC_TLS_CERT and COUNTER_SYNC_TLS_KEY.',
     )
   }
+  const bound = syncHost ?? settings.host
+  if (syncTlsCert !== undefined && settings.syncAdvertise === undefined && (bound === '0.0.0.0' || bound === '::')) {
+    found.push(
+      `With COUNTER_SYNC_TLS_CERT the others must know this node by a name of its certificate, not by the address they see. Set COUNTER_SYNC_ADVERTISE to https://NAME:PORT.`,
+    )
+  }
   if (clusterSecretPrevious !== undefined && clusterSecret === undefined) {
     found.push('COUNTER_CLUSTER_SECRET_PREVIOUS is of no use without COUNTER_CLUSTER_SECRET. Set that one.')
   }

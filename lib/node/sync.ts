@@ -98,7 +98,6 @@ export async function openSync(
   const acceptLegacy = (body: Uint8Array): Promise<void> =>
     bridge?.accept(body) ?? Promise.reject(new CounterError('CLOSED', 'the node is starting'))
   const { url, port } = await server.listen()
-  const scheme = tls === undefined ? 'http' : 'https'
   replication = new Replication({
     store,
     transport,
@@ -107,7 +106,7 @@ export async function openSync(
     logger,
     node: settings.nodeId,
     // Behind a wildcard the others put in the host that they see.
-    address: settings.syncAdvertise ?? (WILDCARDS.includes(host) ? `${scheme}://:${port}` : url),
+    address: settings.syncAdvertise ?? (WILDCARDS.includes(host) ? `:${port}` : url),
     publicUrl: publicUrlOf(settings),
     seeds: () => seeds.resolve(),
     mayContact: (address, from) => networks.allows(address, from),
