@@ -26,6 +26,8 @@ export interface Exit {
 
 export interface StartOptions {
   readonly dataDir: string
+  /** The working directory. When given, the data lies where the defaults say; `dataDir` is then only told. */
+  readonly cwd?: string
   /** Further COUNTER_ variables; the port is a free one unless COUNTER_PUBLIC_PORT is given. */
   readonly env?: Record<string, string>
   /** How long it may take to be ready, in milliseconds. */
@@ -47,13 +49,13 @@ export function temporaryDirectory(): { path: string; remove: () => void } {
 /** Starts `counter serve` and waits until it is ready. Rejects with what it printed when it ends or takes too long. */
 export async function startNode(options: StartOptions): Promise<NodeProcess> {
   const env = {
-    COUNTER_DATA_DIR: options.dataDir,
+    ...(options.cwd === undefined && { COUNTER_DATA_DIR: options.dataDir }),
     COUNTER_PUBLIC_PORT: '0',
     COUNTER_SYNC_PORT: '0',
     COUNTER_LOG_FORMAT: 'json',
     ...options.env,
   }
-  const run = runCounter(['serve'], env, options.command)
+  const run = runCounter(['serve'], env, options)
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((done) => {
     timer = setTimeout(() => done(undefined), options.readyMs ?? 30_000)
@@ -74,14 +76,19 @@ export async function runToEnd(
   env: Record<string, string> = {},
   command: Command = FROM_SOURCE,
 ): Promise<Exit & { stdout: string; stderr: string }> {
-  const run = runCounter(args, env, command)
+  const run = runCounter(args, env, { command })
   const exit = await run.exited
   return { ...exit, stdout: run.stdout(), stderr: run.stderr() }
 }
 
-function runCounter(args: string[], env: Record<string, string>, command: Command = FROM_SOURCE) {
+function runCounter(
+  args: string[],
+  env: Record<string, string>,
+  { command = FROM_SOURCE, cwd }: Pick<StartOptions, 'command' | 'cwd'>,
+) {
   const [program, ...first] = command
   const child = spawn(program, [...first, ...args], {
+    cwd,
     env: { ...cleanEnvironment(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
