@@ -50,7 +50,8 @@ function syncConflicts(settings: Partial<Settings>): string[] {
   const bound = syncHost ?? settings.host
   if (syncTlsCert !== undefined && settings.syncAdvertise === undefined && (bound === '0.0.0.0' || bound === '::')) {
     found.push(
-      `With COUNTER_SYNC_TLS_CERT the others must know this node by a name of its certificate, not by the address they see. Set COUNTER_SYNC_ADVERTISE to https://NAME:PORT.`,
+      'With COUNTER_SYNC_TLS_CERT the others must know this node by a name of its certificate, not by the address they see. ' +
+        'Set COUNTER_SYNC_ADVERTISE to https://NAME:PORT.',
     )
   }
   if (clusterSecretPrevious !== undefined && clusterSecret === undefined) {
