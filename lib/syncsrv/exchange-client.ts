@@ -3,7 +3,7 @@
 import { CounterError } from '../base/errors.ts'
 import type { Member } from '../cluster/index.ts'
 import { converse, cutOff, unexpected } from './conversation.ts'
-import { encodeExchange, type Resume, type Welcome } from './messages.ts'
+import { encodeExchange, type Refusal, type Resume, type Welcome } from './messages.ts'
 import { hostOfAddress } from './roster.ts'
 import type { Site } from './site.ts'
 
@@ -21,9 +21,9 @@ export class RefusedError extends CounterError {
   /** The incarnation that was refused. */
   readonly incarnation: number
 
-  constructor(address: string, why: string, reason: string, incarnation: number) {
-    super('PEER_REFUSED', `${address} refuses: ${reason} (${why})`)
-    this.why = why
+  constructor(address: string, { code, reason }: Refusal, incarnation: number) {
+    super('PEER_REFUSED', `${address} refuses: ${reason} (${code})`)
+    this.why = code
     this.incarnation = incarnation
   }
 }
@@ -50,7 +50,7 @@ export class ExchangeClient {
     let welcome: Welcome | undefined
     let news = 0
     for await (const message of converse(site, address, PATH, body)) {
-      if (message.kind === 'refusal') throw new RefusedError(address, message.code, message.reason, sender.incarnation)
+      if (message.kind === 'refusal') throw this.#refused(address, message, sender.incarnation)
       if (message.kind === 'welcome' && welcome === undefined) {
         welcome = message
         this.#welcomed(node, welcome, address)
@@ -73,12 +73,18 @@ export class ExchangeClient {
     const sender = site.roster.sender()
     const body = encodeExchange({ sender, vector, news: site.news(), resume: undefined })
     for await (const message of converse(site, address, '/v1/nudge', body)) {
-      if (message.kind === 'refusal') throw new RefusedError(address, message.code, message.reason, sender.incarnation)
+      if (message.kind === 'refusal') throw this.#refused(address, message, sender.incarnation)
       if (message.kind !== 'welcome') unexpected(address, '/v1/nudge', message)
       this.#hear(node, message, address)
       return
     }
     cutOff(address, '/v1/nudge')
+  }
+
+  /** What has left, and must be passed by a new incarnation, may not be known here: the directory may be a new one, under a clock that went back. */
+  #refused(address: string, refusal: Refusal, incarnation: number): RefusedError {
+    if (refusal.code === 'REMOVED') this.#site.roster.removedUpTo(Math.max(incarnation, refusal.incarnation))
+    return new RefusedError(address, refusal, incarnation)
   }
 
   #welcomed(node: number, welcome: Welcome, address: string): void {

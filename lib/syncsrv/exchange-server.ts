@@ -83,7 +83,7 @@ export class ExchangeServer {
     const { node, incarnation } = this.#site.options.store.self
     // A request that somebody has read and repeats elsewhere, or later, must not drain another one.
     if (target.node !== node || target.incarnation !== incarnation) {
-      return yield encodeRefusal({ code: 'NOT_ME', reason: `this is incarnation ${incarnation} of node ${node}` })
+      return yield encodeRefusal({ code: 'NOT_ME', reason: `this is incarnation ${incarnation} of node ${node}`, incarnation: 0 })
     }
     yield await this.#welcome(false)
     this.#events.drain()
@@ -168,16 +168,21 @@ export class ExchangeServer {
 
   /** Who is no member is not answered as one: a start would not ask it. */
   #full(): Uint8Array {
-    return encodeRefusal({ code: 'MEMBERS_MAX', reason: 'the cluster has as many members as it takes' })
+    return encodeRefusal({ code: 'MEMBERS_MAX', reason: 'the cluster has as many members as it takes', incarnation: 0 })
   }
 
   #refusalOf({ node, incarnation }: Sender): Uint8Array | undefined {
     const { options, roster } = this.#site
     if (node === options.node) {
-      return encodeRefusal({ code: 'NODE_ID_TAKEN', reason: `node id ${node} is that of the node at ${options.address}` })
+      return encodeRefusal({
+        code: 'NODE_ID_TAKEN',
+        reason: `node id ${node} is that of the node at ${options.address}`,
+        incarnation: 0,
+      })
     }
     if (!roster.removed(node, incarnation)) return undefined
-    return encodeRefusal({ code: 'REMOVED', reason: `incarnation ${incarnation} of node ${node} has left the cluster` })
+    const reason = `incarnation ${incarnation} of node ${node} has left the cluster`
+    return encodeRefusal({ code: 'REMOVED', reason, incarnation: roster.find(node)?.incarnation ?? incarnation })
   }
 }
 

@@ -27,13 +27,14 @@ export class Join {
   readonly #missing: Set<number>
   readonly #answered = new Set<string>()
   /** The greatest own incarnation that was heard of. */
-  #above = 0
+  #above: number
   #knowsMore: string | undefined
 
   constructor(site: Site, plan: JoinPlan) {
     this.#site = site
     this.#plan = plan
     this.#missing = new Set(plan.members)
+    this.#above = site.roster.incarnationFloor
   }
 
   /**

@@ -93,6 +93,8 @@ export interface Refusal {
   /** REMOVED: this incarnation has left, take a new one. NODE_ID_TAKEN: the asker has the node id of the answerer. And others. */
   readonly code: string
   readonly reason: string
+  /** REMOVED: the greatest incarnation of the asker's node id that has left; a new one has to be greater. Else 0. */
+  readonly incarnation: number
 }
 
 /** The answer to a probe. */
@@ -208,11 +210,12 @@ export function encodeCellsInto(writer: ByteWriter, nextChunk: number, delta: Ui
 
 export const encodeDone = (): Uint8Array => Uint8Array.of(DONE)
 
-export function encodeRefusal({ code, reason }: Omit<Refusal, 'kind'>): Uint8Array {
+export function encodeRefusal({ code, reason, incarnation }: Omit<Refusal, 'kind'>): Uint8Array {
   const writer = new ByteWriter()
   writer.uint8(REFUSAL)
   writer.sized(Buffer.from(code))
   writer.sized(Buffer.from(reason))
+  writer.varint(incarnation)
   return writer.written()
 }
 
@@ -234,7 +237,8 @@ export function decodeMessage(payload: Uint8Array): Message {
     if (kind === WELCOME) return readWelcome(reader)
     if (kind === CELLS) return { kind: 'cells', nextChunk: reader.varint(), delta: reader.raw(reader.left) }
     if (kind === DONE) return { kind: 'done' }
-    if (kind === REFUSAL) return { kind: 'refusal', code: readText(reader), reason: readText(reader) }
+    if (kind === REFUSAL)
+      return { kind: 'refusal', code: readText(reader), reason: readText(reader), incarnation: reader.varint() }
     if (kind === PROBED) return readProbed(reader)
     return reader.fail(`unknown kind ${kind}`)
   })

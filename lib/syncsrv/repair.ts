@@ -58,7 +58,7 @@ export async function compareWith(site: Site, { node, address }: Member): Promis
   const hiddenBefore = store.hiddenCells
   let welcomed = false
   for await (const message of converse(site, address, PATH, encodeDigest({ sender, ...own }))) {
-    if (message.kind === 'refusal') throw new RefusedError(address, message.code, message.reason, sender.incarnation)
+    if (message.kind === 'refusal') throw new RefusedError(address, message, sender.incarnation)
     if (message.kind === 'welcome') {
       welcomed = true
       site.hear(message.sender, message.vector, message.news, hostOfAddress(address))

@@ -200,7 +200,7 @@ export class Replication {
     if (!roster.mayContact(member)) throw new CounterError('PEER_UNREACHABLE', `the address of node ${node} may not be contacted`)
     const sender = roster.sender()
     for await (const message of converse(this.#site, address, '/v1/drain', encodeDrain({ sender, target: member }))) {
-      if (message.kind === 'refusal') throw new RefusedError(address, message.code, message.reason, sender.incarnation)
+      if (message.kind === 'refusal') throw new RefusedError(address, message, sender.incarnation)
       if (message.kind !== 'welcome') unexpected(address, '/v1/drain', message)
       return
     }
@@ -234,7 +234,7 @@ function siteOf(options: ReplicationOptions, saved: readonly Member[]): Site {
   const membership = new Membership({ self, suspectMs: options.suspectMs })
   membership.heard(
     clock.monotonicMs(),
-    saved.filter((member) => member.node !== node),
+    saved.filter((member) => member.node !== node || member.incarnation > incarnation),
   )
   const hasFile = options.savedMembers !== undefined
   return new Site({ options, life, roster: new Roster({ membership, store, clock, logger, life, mayContact, hasFile }) })

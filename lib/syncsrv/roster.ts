@@ -90,6 +90,13 @@ export class Roster {
     return this.#membership.removed(node, incarnation)
   }
 
+  /** Others say that incarnations of this node up to this one have left. */
+  removedUpTo(incarnation: number): void {
+    const { clock } = this.#options
+    const left = { ...this.#membership.self, incarnation, state: 'left' } as const
+    if (this.#membership.heard(clock.monotonicMs(), [left])) this.#changed()
+  }
+
   /** Others say of this node, as it is now, that it was removed. */
   get isRemoved(): boolean {
     const { node, incarnation } = this.self

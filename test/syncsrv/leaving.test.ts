@@ -3,6 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodeMessage } from '../../lib/syncsrv/messages.ts'
+import { DIRECTORY } from '../persistence/harness.ts'
 import { Cluster, clusterOf, INTERVAL_MS, type Node, rejection, SUSPECT_MS, values } from './cluster.ts'
 
 const test = suite('syncsrv/leaving')
@@ -132,6 +133,21 @@ test('a member that was only cut off and was removed hears it and joins again by
   await cluster.until(() => stateOf(c, a) === 'alive' && stateOf(c, b) === 'alive')
   await cluster.end()
 })
+
+for (const lost of ['its identity', 'all it had'] as const) {
+  test(`a node that left, lost ${lost} and has a clock that went back joins as a new one`, async () => {
+    const { cluster, nodes } = await clusterOf([1, 2])
+    const [a, b] = nodes as [Node, Node]
+    await cluster.settle(b.replication.drain())
+    await cluster.settle(b.stop())
+    if (lost === 'its identity') b.disk.drop(`${DIRECTORY}/IDENTITY`)
+    else b.disk.load({ files: [], directories: [], inodes: 1000 })
+    cluster.clock.wallMs -= 3_600_000
+    await cluster.settle(b.start())
+    await cluster.until(() => stateOf(b, a) === 'alive', 10 * INTERVAL_MS)
+    await cluster.end()
+  })
+}
 
 test('a node alone joins others that its seeds name later', async () => {
   const cluster = new Cluster()

@@ -55,7 +55,7 @@ const answers = {
   welcome: encodeWelcome({ sender, vector, news, resumed: true }),
   cells: encodeCellsInto(new ByteWriter(), 300, Uint8Array.of(1, 2, 3)),
   done: encodeDone(),
-  refusal: encodeRefusal({ code: 'REMOVED', reason: 'it has left' }),
+  refusal: encodeRefusal({ code: 'REMOVED', reason: 'it has left', incarnation: 2 ** 50 }),
   probed: encodeProbed({ sender, started: true, vector, holder: { ...sender, life: 'aaaaaaaaaaaaaaaa' } }),
 }
 const all: [string, Uint8Array, (bytes: Uint8Array) => unknown][] = [
@@ -79,7 +79,7 @@ test('what is written is read again', () => {
   assert.equal(decodeMessage(answers.welcome), { kind: 'welcome', sender, vector, news, resumed: true })
   assert.equal(decodeMessage(answers.cells), { kind: 'cells', nextChunk: 300, delta: Uint8Array.of(1, 2, 3) })
   assert.equal(decodeMessage(answers.done), { kind: 'done' })
-  assert.equal(decodeMessage(answers.refusal), { kind: 'refusal', code: 'REMOVED', reason: 'it has left' })
+  assert.equal(decodeMessage(answers.refusal), { kind: 'refusal', code: 'REMOVED', reason: 'it has left', incarnation: 2 ** 50 })
   const holder = { ...sender, life: 'aaaaaaaaaaaaaaaa' }
   assert.equal(decodeMessage(answers.probed), { kind: 'probed', sender, started: true, vector, holder })
 })
