@@ -1,9 +1,9 @@
 // The composition root: the only file that sees every layer. It hands each what it needs, in the order of a start (lock and
-// recovery, the sync port, what the others know, then the public port), and takes them down in the reverse order.
+// recovery, the sync port, the public port for reading, what the others know, writes), and takes them down in the reverse order.
 
 import type { Clock } from './base/clock.ts'
 import { systemClock } from './base/clock.ts'
-import type { CounterError } from './base/errors.ts'
+import { CounterError } from './base/errors.ts'
 import { createNameHash, type NameHash } from './base/hash.ts'
 import type { Logger } from './base/log.ts'
 import { type Random, systemRandom } from './base/random.ts'
@@ -73,7 +73,7 @@ const SETTLE_MS_MAX = 1_000
 const SETTLE_SHARE = 0.5
 
 /**
- * Opens the data directory, then the sync port, then the public port.
+ * Opens the data directory, then the sync port, then the public port, and resolves when writes are taken.
  * @throws CounterError DIRECTORY_LOCKED, LOG_CORRUPT, SNAPSHOT_CORRUPT, IDENTITY_INVALID, PORT_UNUSABLE, NODE_ID_TAKEN and their like
  */
 export async function openNode(settings: NodeSettings, parts: NodeParts): Promise<CounterNode> {
@@ -87,7 +87,10 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
   const { members, ...recovered } = store.recovered
   logger.info({ ...recovered }, 'has its counts')
 
-  // The sync port, and the others
+  // The sync port
+  const starting = new CounterError('STARTING', 'the node asks the others what they know of it before it takes writes')
+  store.refuseWrites(starting)
+  let isStarting = true
   try {
     sync = await openSync(settings, store, { logger, clock, random })
   } catch (error) {
@@ -116,7 +119,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     version,
     metrics,
     assetsDirectory: findAssets(),
-    readiness: () => readinessOf(store),
+    readiness: () => readinessOf(store, isStarting),
     connectionsMax: settings.connectionsMax === 0 ? Number.POSITIVE_INFINITY : settings.connectionsMax,
     timeouts: {
       headersMs: settings.headersTimeoutMs,
@@ -128,8 +131,14 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
   try {
     const { url } = await server.listen()
     logger.info({ url }, 'listens')
+
+    // The others
+    await sync.start()
+    isStarting = false
+    store.refuseWrites(undefined)
     return { url, syncUrl, recovered: store.recovered, failed: store.failed, left: replication.left, close: () => close() }
   } catch (error) {
+    await server.close()
     await sync.close()
     await store.close()
     throw error
@@ -185,15 +194,16 @@ export function openStore(
   })
 }
 
-function readinessOf(store: Store): Readiness {
+function readinessOf(store: Store, isStarting: boolean): Readiness {
   const { writable, refusal, names, snapshotFailed } = store.status()
   const checks = [
     { name: 'recovery', ok: true, detail: `${names} names` },
+    { name: 'members', ok: !isStarting, detail: isStarting ? 'are asked what they know of this node' : 'have been asked' },
     { name: 'log', ok: writable, detail: refusal ?? 'writable' },
     // Without snapshots the log grows and starts take longer, but requests are served.
     { name: 'snapshot', ok: !snapshotFailed, detail: snapshotFailed ? 'the last attempt failed; see the log' : 'fine' },
   ]
-  return { ready: writable, checks }
+  return { ready: writable && !isStarting, checks }
 }
 
 /** Whether `task` came to its end within `ms`. A task that fails rejects. */

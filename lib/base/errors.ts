@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'PEER_REFUSED'
   | 'NODE_ID_TAKEN'
   | 'DRAINING'
+  | 'STARTING'
   | 'MEMBER_UNKNOWN'
   | 'MEMBER_ALIVE'
   // Starting up.

@@ -51,6 +51,8 @@ export interface Sync {
   readonly server: SyncHttpServer
   /** Only where nodes of the original are spoken with. */
   readonly bridge: LegacyBridge | undefined
+  /** Asks the others what they know of this node, and begins to agree with them. @throws CounterError NODE_ID_TAKEN */
+  start(): Promise<void>
   close(): Promise<void>
 }
 
@@ -59,8 +61,8 @@ const LOOKUP_MS = 2000
 const WILDCARDS = ['0.0.0.0', '::']
 
 /**
- * Opens the sync port, asks the others what they know of this node, and begins to agree with them.
- * @throws CounterError PORT_UNUSABLE, NODE_ID_TAKEN, CONFIG_INVALID
+ * Opens the sync port, which answers from now on.
+ * @throws CounterError PORT_UNUSABLE, CONFIG_INVALID
  */
 export async function openSync(
   settings: SyncSettings,
@@ -132,23 +134,25 @@ export async function openSync(
     })
   }
 
-  const close = async (): Promise<void> => {
-    // Before the bridge, which waits for the push that is under way.
-    await client.close()
-    await bridge?.stop()
-    await replication.stop()
-    await server.close()
-    await transport.close()
-  }
-  try {
-    await replication.start()
-  } catch (error) {
-    await close()
-    throw error
-  }
-  bridge?.start()
   logger.info({ url }, 'listens for other nodes')
-  return { url, replication, server, bridge, close }
+  return {
+    url,
+    replication,
+    server,
+    bridge,
+    async start() {
+      await replication.start()
+      bridge?.start()
+    },
+    async close() {
+      // Before the bridge, which waits for the push that is under way.
+      await client.close()
+      await bridge?.stop()
+      await replication.stop()
+      await server.close()
+      await transport.close()
+    },
+  }
 }
 
 /** Without a way to tell friend from stranger the port stays on loopback; config has refused what says otherwise. */

@@ -161,6 +161,7 @@ const WRITE = [
   'internal',
   'busy',
   'closed',
+  'starting',
   'draining',
   'disk-full',
   'names-max',

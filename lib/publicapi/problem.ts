@@ -205,6 +205,13 @@ export const PROBLEMS = {
     'Repeat the request after the Retry-After time, or ask another node.',
     1,
   ),
+  starting: kind(
+    503,
+    'The node is starting',
+    'The node has its counts and answers reads, and asks the other members what they know of it before it takes writes.',
+    'Try again in a second, or send the request to another node.',
+    1,
+  ),
   draining: kind(
     503,
     'The node is leaving the cluster',
@@ -304,6 +311,7 @@ const TYPE_OF_CODE: Partial<Record<ErrorCode, ProblemType>> = {
   LOG_FAILED: 'log-failed',
   CLOSED: 'closed',
   DRAINING: 'draining',
+  STARTING: 'starting',
   MEMBER_UNKNOWN: 'member-unknown',
   MEMBER_ALIVE: 'member-alive',
   PEER_UNREACHABLE: 'member-unreachable',
