@@ -2,6 +2,7 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Clock } from '../../lib/base/clock.ts'
 import { decodeMessage } from '../../lib/syncsrv/messages.ts'
 import { DIRECTORY } from '../persistence/harness.ts'
 import { Cluster, clusterOf, INTERVAL_MS, type Node, rejection, SUSPECT_MS, values } from './cluster.ts'
@@ -62,6 +63,25 @@ test('a node that nobody can take over from goes on trying, says so, and ends wh
   await cluster.settle(b.start())
   await cluster.until(() => left, 60_000)
   assert.is(b.value('x'), 1)
+  await cluster.end()
+})
+
+test('a node that drains goes on asking, also when its timers come a moment early, as real ones do', async () => {
+  const cluster = new Cluster()
+  const { clock } = cluster
+  const early: Clock = {
+    now: () => clock.now(),
+    monotonicMs: () => clock.monotonicMs(),
+    after: (delayMs, task) => clock.after(Math.max(0, delayMs - 0.5), task),
+    soon: (task) => clock.soon(task),
+  }
+  const [a, b] = [cluster.add(1, { clock: early }), cluster.add(2)]
+  cluster.seeds = [a.address, b.address]
+  await cluster.settle(Promise.all([a.start(), b.start()]))
+  await cluster.until(() => stateOf(b, a) === 'alive')
+  b.kill()
+  a.replication.drain().catch(() => {})
+  await cluster.until(() => stateOf(b, a) === 'dead', 3 * SUSPECT_MS)
   await cluster.end()
 })
 
