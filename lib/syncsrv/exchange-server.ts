@@ -38,6 +38,9 @@ export interface ServerEvents {
 /** A step that has found nothing is a version and no more. */
 const EMPTY_DELTA_BYTES = 1
 
+/** Of a process that is known only from the members file. */
+const NO_LIFE = '0'.repeat(16)
+
 export class ExchangeServer {
   readonly #site: Site
   readonly #events: ServerEvents
@@ -69,12 +72,20 @@ export class ExchangeServer {
 
   async *#probe(sender: Sender, from: string): AsyncGenerator<Uint8Array, void> {
     const { peers, roster, started, options } = this.#site
-    const holder = peers.holderOf(sender.node, sender.life)
-    if (sender.life !== this.#site.life) peers.spoke({ ...sender, address: completeAddress(sender.address, from) })
+    const asker = { ...sender, address: completeAddress(sender.address, from) }
+    const holder = peers.holderOf(sender.node, asker) ?? this.#savedHolderOf(asker)
+    if (sender.life !== this.#site.life) peers.spoke(asker)
     // Cells count whose vector never came, because the asker's last life ended in the middle of an answer.
     const vector = options.store.tracesOf(sender)
     await options.store.settled()
     yield encodeProbed({ sender: roster.sender(), started, vector, holder })
+  }
+
+  /** Where the node id was when this process did not run yet, when that is elsewhere. */
+  #savedHolderOf({ node, address }: Sender): Sender | undefined {
+    const member = this.#site.roster.find(node)
+    if (member === undefined || node === this.#site.options.node) return undefined
+    return member.state === 'left' || member.address === address ? undefined : { ...member, life: NO_LIFE }
   }
 
   async *#drain({ sender, target }: DrainRequest): AsyncGenerator<Uint8Array, void> {

@@ -4,8 +4,8 @@
 
 import { CounterError } from '../base/errors.ts'
 import { FOLDED, LIST_INCARNATIONS, SLOT_BASE, type VersionVector } from '../storage/index.ts'
-import type { Probed } from './messages.ts'
-import { holdsOwnId, introduce, probe } from './probe.ts'
+import type { Probed, Sender } from './messages.ts'
+import { introduce, probe } from './probe.ts'
 import { hostOfAddress } from './roster.ts'
 import type { Site } from './site.ts'
 
@@ -29,6 +29,8 @@ export class Join {
   /** The greatest own incarnation that was heard of. */
   #above: number
   #knowsMore: string | undefined
+  /** Where another process was with the own node id, and may still be. */
+  #unproven: string | undefined
 
   constructor(site: Site, plan: JoinPlan) {
     this.#site = site
@@ -64,7 +66,10 @@ export class Join {
     if (renew) return renew
     if (this.#knowsMore) return this.#knowsMore
     if (this.#above > this.#site.options.store.self.incarnation) return 'other nodes know of a later incarnation of this node'
-    if (!resumed || this.#missing.size === 0) return undefined
+    if (!resumed) return undefined
+    if (this.#unproven)
+      return `a process with this node id was at ${this.#unproven} and does not answer; it may still write in the last one`
+    if (this.#missing.size === 0) return undefined
     const nodes = [...this.#missing].sort((a, b) => a - b).join(', ')
     return `not every member has answered (node ${nodes} has not), and it may know more of the last one than this node`
   }
@@ -98,9 +103,19 @@ export class Join {
     introduce(this.#site, probed, address)
     this.#missing.delete(sender.node)
     this.#compare(sender.node, vector)
-    if (holder && this.#site.roster.mayContact(holder)) {
-      const held = await this.#site.orStopped(holdsOwnId(this.#site, holder.address))
-      if (held) this.#yieldTo(held, holder.address)
+    if (holder) await this.#askHolder(holder)
+  }
+
+  /** Where somebody was with the own node id: it is gone, it answers, or nobody knows; then it may be writing in the column. */
+  async #askHolder({ node, address }: Sender): Promise<void> {
+    try {
+      if (!this.#site.roster.mayContact({ node, address }))
+        throw new CounterError('PEER_UNREACHABLE', 'its address is not allowed')
+      const probed = await this.#site.orStopped(probe(this.#site, address))
+      if (probed.sender.node === node && probed.sender.life !== this.#site.life) this.#yieldTo(probed, address)
+    } catch (error) {
+      if (!(error instanceof CounterError) || !/^(PEER|SYNC)_/.test(error.code)) throw error
+      this.#unproven = address
     }
   }
 

@@ -25,18 +25,20 @@ export class Peers {
   /** The processes that have spoken with a node id, the last one first. */
   readonly #lives = new Map<number, readonly Sender[]>()
 
-  /** A process has spoken for itself. `sender.address` is complete, as far as it can be. */
+  /** A process has spoken for itself, and so another one at its address is gone. `sender.address` is complete, as far as it can be. */
   spoke(sender: Sender): void {
-    const others = (this.#lives.get(sender.node) ?? []).filter(({ life }) => life !== sender.life)
+    const others = (this.#lives.get(sender.node) ?? []).filter(
+      ({ life, address }) => life !== sender.life && address !== sender.address,
+    )
     this.#lives.delete(sender.node)
     this.#lives.set(sender.node, [sender, ...others].slice(0, LIVES_MAX))
     const oldest = this.#lives.keys().next()
     if (this.#lives.size > NODES_MAX && !oldest.done) this.#lives.delete(oldest.value)
   }
 
-  /** The process that spoke last with this node id, other than that of `life`. */
-  holderOf(node: number, life: string): Sender | undefined {
-    return this.#lives.get(node)?.find((sender) => sender.life !== life)
+  /** The process that spoke last with this node id, other than that of `life`, which is at `address`. */
+  holderOf(node: number, { life, address }: Pick<Sender, 'life' | 'address'>): Sender | undefined {
+    return this.#lives.get(node)?.find((sender) => sender.life !== life && sender.address !== address)
   }
 
   /** A member has said what it knows. Within one life that only grows, so an older message that comes late takes nothing back. */

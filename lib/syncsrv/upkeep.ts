@@ -64,6 +64,8 @@ export class Upkeep {
       else roster.conflictSettled()
       return
     }
+    // Two lives that write one column lose counts; from now on each has its own.
+    if (conflict.incarnation === roster.self.incarnation) this.#renewal.surpassed(conflict.incarnation)
     const fix =
       'stop one of the two and give it another COUNTER_NODE_ID; no count is lost, but members hear only the one started last'
     const fields = { code: 'NODE_ID_TAKEN', node: options.node, address: conflict.address, fix }

@@ -172,6 +172,50 @@ test('a copy of a directory starts under a new column of the same node, when the
   await cluster.end()
 })
 
+for (const restarted of [false, true]) {
+  const told = restarted ? 'that another knows from its members file' : 'that another has heard'
+  test(`an image of a disk takes a new column when the process ${told} cannot be asked`, async () => {
+    const { cluster, nodes } = await clusterOf([1, 2])
+    const [a, b] = nodes as [Node, Node]
+    await cluster.settle(a.write({ x: 1 }))
+    await cluster.until(() => b.value('x') === 1)
+    await cluster.settle(a.stop())
+    const disk = new VirtualDisk({ automatic: true })
+    disk.load(a.disk.image())
+    await cluster.settle(a.start())
+    if (restarted) {
+      await cluster.settle(b.stop())
+      await cluster.settle(b.open())
+    }
+    const image = cluster.add(1, {}, disk)
+    cluster.network.cut(image.address, a.address)
+    if (restarted) cluster.network.cut(a.address, b.address)
+    cluster.seeds = [b.address]
+    await cluster.settle(image.start())
+    assert.ok(image.incarnation > a.incarnation)
+    await cluster.end()
+  })
+}
+
+test('an image of a disk that was started elsewhere and is forgotten there is found by whoever comes back', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2])
+  const [a, b] = nodes as [Node, Node]
+  await cluster.settle(a.write({ x: 1 }))
+  await cluster.until(() => b.value('x') === 1)
+  await cluster.settle(a.stop())
+  const disk = new VirtualDisk({ automatic: true })
+  disk.load(a.disk.image())
+  const image = cluster.add(1, {}, disk)
+  await cluster.settle(image.start())
+  cluster.network.cut(b.address, image.address)
+  await cluster.settle(image.write({ x: 1 }))
+  const error = await cluster.settle(rejection(a.start()))
+  assert.is(error.code, 'NODE_ID_TAKEN')
+  await cluster.settle(rejection(a.start()))
+  assert.match((await cluster.settle(rejection(a.start()))).message, image.address)
+  await cluster.end()
+})
+
 test('when members say no more of an old column than is known here, nothing speaks against resuming', async () => {
   const { cluster, nodes } = await clusterOf([1, 2, 3])
   const [a, , c] = nodes as [Node, Node, Node]
