@@ -14,7 +14,7 @@ export interface Disk {
   ensureDirectory(path: string): Promise<void>
   /** Makes renames, creations and removals in the directory durable. */
   syncDirectory(path: string): Promise<void>
-  /** What tells the directory itself from a copy of it: its inode number. */
+  /** What tells the directory itself from a copy of it: its inode number, or that, a point and the time of its birth. */
   identify(path: string): Promise<string>
 }
 
@@ -27,7 +27,7 @@ export interface DiskFile {
   sync(): Promise<void>
   truncate(size: number): Promise<void>
   size(): Promise<number>
-  /** What tells this file from a copy of it: its inode number. */
+  /** What tells this file from a copy of it: its inode number, or that, a point and the time of its birth. */
   identify(): Promise<string>
   close(): Promise<void>
 }

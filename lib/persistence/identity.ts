@@ -1,6 +1,6 @@
 // IDENTITY: who writes the own column in this directory, and which directory that is. One line of JSON and its crc32.
-// An incarnation is resumed only in the directory it was made in; in a copy or a restored backup, where the inode numbers
-// are others, a new one is opened, because the original may live on and two writers of one column would lose counts.
+// An incarnation is resumed only in the directory it was made in; in a copy or a restored backup, where inode numbers or
+// times of birth are others, a new one is opened, because the original may live on and two writers of one column would lose counts.
 // `relaxed` is true while a life runs that acknowledges before the disk has it (COUNTER_FSYNC=interval, never): found by a start,
 // it says that sequence numbers may have been given out that the log has lost.
 
@@ -50,7 +50,7 @@ export async function readIdentity(disk: Disk, directory: string): Promise<Ident
     throw error
   }
   const fields = parse(text, path)
-  const original = fields.directory === (await disk.identify(directory)) && fields.file === inode
+  const original = isSame(fields.directory, await disk.identify(directory)) && isSame(fields.file, inode)
   return { node: fields.node, incarnation: fields.incarnation, original, relaxed: fields.relaxed ?? false }
 }
 
@@ -82,6 +82,12 @@ export function newIncarnation(clock: Clock, random: Random, above: number): num
   const incarnation = timely > above ? timely : above + 1 + bits
   assert(incarnation < LIST_INCARNATIONS, 'incarnations of nodes end where those of lists begin')
   return incarnation
+}
+
+/** Whether two identities are of one file. One without a time of birth was noted by an older version, or on another system. */
+function isSame(noted: string, found: string): boolean {
+  const [[notedNumber, notedBirth], [number, birth]] = [noted.split('.'), found.split('.')]
+  return notedNumber === number && (notedBirth === undefined || birth === undefined || notedBirth === birth)
 }
 
 const crcOf = (text: string): string => crc32(text).toString(16).padStart(8, '0')

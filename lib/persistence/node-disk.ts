@@ -44,7 +44,7 @@ class NodeFile implements DiskFile {
   }
 
   async identify(): Promise<string> {
-    return String((await fstat(this.#descriptor)).ino)
+    return identityOf(await fstat(this.#descriptor, { bigint: true }))
   }
 
   close(): Promise<void> {
@@ -76,5 +76,24 @@ export const nodeDisk: Disk = {
     for (let at = path.resolve(directory); at !== above; at = path.dirname(at)) await syncDirectory(path.dirname(at))
   },
   syncDirectory,
-  identify: async (name) => String((await fs.promises.stat(name)).ino),
+  identify: async (name) => identityOf(await fs.promises.stat(name, { bigint: true })),
+}
+
+/**
+ * The inode number, and where it is known the time of birth: ext4 gives the number of a removed directory to the next one that is made, which
+ * is how a backup is put back.
+ */
+function identityOf({ ino, birthtimeNs }: fs.BigIntStats): string {
+  return birthtimeNs > 0n && tellsBirth() ? `${ino}.${birthtimeNs}` : String(ino)
+}
+
+let birthIsTold: boolean | undefined
+
+/** Where the system cannot tell when a file was born, Node shows the time of its last change, which no program's file was born at. */
+function tellsBirth(): boolean {
+  if (birthIsTold === undefined) {
+    const { birthtimeNs, ctimeNs } = fs.statSync(process.execPath, { bigint: true })
+    birthIsTold = birthtimeNs !== ctimeNs
+  }
+  return birthIsTold
 }

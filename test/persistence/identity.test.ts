@@ -59,6 +59,25 @@ test('files that are put back into the same directory are a copy too', async () 
   assert.is.not(await restarted(machine), incarnation)
 })
 
+test('times of birth are compared where both are known', async () => {
+  //  noted        found now     resumed
+  for (const [noted, found, resumes] of [
+    ['', '', true],
+    ['.5', '', true],
+    ['', '.5', true],
+    ['.5', '.5', true],
+    ['.5', '.6', false],
+  ] as const) {
+    const { machine, incarnation } = await stopped()
+    const [json] = /^\{.*\}/.exec(Buffer.from(machine.disk.bytesOf(IDENTITY)).toString()) as unknown as [string]
+    const { directory, file, ...fields } = JSON.parse(json)
+    const line = JSON.stringify({ ...fields, directory: directory + noted, file: file + noted })
+    machine.disk.put(IDENTITY, Buffer.from(`${line} ${crc32(line).toString(16).padStart(8, '0')}\n`))
+    machine.disk.births = found
+    assert.is((await restarted(machine)) === incarnation, resumes, `${noted} ${found}`)
+  }
+})
+
 test('a wiped identity gives a new incarnation', async () => {
   const { machine, incarnation } = await stopped()
   machine.disk.drop(IDENTITY)

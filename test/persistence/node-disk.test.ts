@@ -1,6 +1,6 @@
 // The real disk does what the virtual one pretends to, as far as a program can see.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -76,6 +76,24 @@ test('a file made anew keeps its inode, one that was copied has another', async 
   }
   assert.is.not(inodes[0], inodes[1])
   assert.is.not(await nodeDisk.identify(path), await nodeDisk.identify(join(path, 'copy')))
+  remove()
+})
+
+test('a directory that is put back at once is another one, also where the system uses its inode number again', async () => {
+  const { path, remove } = temporaryDirectory()
+  const directory = join(path, 'data')
+  mkdirSync(directory)
+  const before = await nodeDisk.identify(directory)
+  const startMs = performance.now()
+  // Times of birth are told in steps of a few milliseconds.
+  while (performance.now() < startMs + 50) {
+    rmSync(directory, { recursive: true })
+    mkdirSync(directory)
+  }
+  assert.is.not(await nodeDisk.identify(directory), before)
+  const after = await nodeDisk.identify(directory)
+  writeFileSync(join(directory, 'x'), 'changes the directory')
+  assert.is(await nodeDisk.identify(directory), after)
   remove()
 })
 

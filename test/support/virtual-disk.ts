@@ -138,6 +138,8 @@ export class VirtualDisk {
   readonly faults = new Map<string, number>()
   /** Descriptors that are open. */
   openCount = 0
+  /** What is told of times of birth, behind the inode numbers: nothing, or a point and one for all. */
+  births = ''
   #entries = new Map<string, Inode>()
   #stableEntries = new Map<string, Inode>()
   #directoryChanges: DirectoryChange[] = []
@@ -181,7 +183,7 @@ export class VirtualDisk {
           if (!this.#directories.has(path)) this.#directories.set(path, this.#inodes++)
         }),
       syncDirectory: (path) => call('syncDirectory', path, () => this.#settleDirectories((change) => change.directory === path)),
-      identify: (path) => call('identify', path, () => String(this.#directories.get(path))),
+      identify: (path) => call('identify', path, () => `${this.#directories.get(path)}${this.births}`),
     }
   }
 
@@ -367,7 +369,7 @@ export class VirtualDisk {
       sync: () => call('sync', () => inode.settle(() => true)),
       truncate: (size) => call('truncate', () => inode.truncate(size)),
       size: () => call('size', () => inode.size),
-      identify: () => call('identify', () => String(inode.number)),
+      identify: () => call('identify', () => `${inode.number}${this.births}`),
       close: () =>
         call('close', () => {
           open = false
