@@ -1,4 +1,5 @@
 // One request and its answer, message by message. Stopping ends it at once, also while a message is waited for, and so does leaving the loop.
+// The last message is handed on when the answer has ended behind it: then its connection can carry the next request.
 
 import { CounterError } from '../base/errors.ts'
 import { decodeMessage, type Message } from './messages.ts'
@@ -30,7 +31,11 @@ export async function* converse(
         return
       }
       site.counters.bytesIn += next.value.length
-      yield decodeMessage(next.value)
+      const message = decodeMessage(next.value)
+      // Decoded, what comes last holds no view of the bytes.
+      if (isLast(path, message)) complete = await site.orStopped(hasEnded(messages))
+      yield message
+      if (complete) return
     }
   } finally {
     forget()
@@ -40,6 +45,20 @@ export async function* converse(
       Promise.resolve(messages.return?.()).catch(() => {})
     }
   }
+}
+
+/** Whether nothing comes behind the message. */
+function isLast(path: SyncPath, { kind }: Message): boolean {
+  if (kind === 'welcome') return path === '/v1/nudge' || path === '/v1/drain'
+  return kind !== 'cells'
+}
+
+/** Whether an answer whose last message has come has also ended. When it has not, that message is good all the same. */
+function hasEnded(messages: AsyncIterator<Uint8Array>): Promise<boolean> {
+  return messages.next().then(
+    ({ done }) => done === true,
+    () => false,
+  )
 }
 
 /** @throws CounterError SYNC_INVALID: a message that does not come here */

@@ -1,8 +1,9 @@
-// When members are asked: each one always comes up again, whatever was under way while a node started.
+// When members are asked: each one always comes up again, whatever was under way while a node started; and what asking costs.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { clusterOf, INTERVAL_MS, type Node, values } from './cluster.ts'
+import type { Transport } from '../../lib/syncsrv/index.ts'
+import { Cluster, clusterOf, INTERVAL_MS, type Node, values } from './cluster.ts'
 
 const test = suite('syncsrv/loop')
 
@@ -21,6 +22,41 @@ test('a node asks those too who asked it while it started', async () => {
   await cluster.settle(started)
   await cluster.pass(4 * INTERVAL_MS)
   assert.equal(values([a, b], 'x'), [1, 1])
+  await cluster.end()
+})
+
+test('no answer that is complete is given up, so that its connection can be used again', async () => {
+  const cluster = new Cluster()
+  const ended: string[] = []
+  const watched = (address: string): Transport => {
+    const transport = cluster.network.transport(address, cluster.clock)
+    return {
+      async *request(to, path, body, timeoutMs, signal) {
+        let how = 'given up'
+        try {
+          yield* transport.request(to, path, body, timeoutMs, signal)
+          how = signal?.aborted ? 'aborted' : 'read to its end'
+        } finally {
+          ended.push(`${path} ${how}`)
+        }
+      },
+    }
+  }
+  const [a, b] = [1, 2].map((id) =>
+    cluster.add(id, { digestIntervalMs: INTERVAL_MS, transport: watched(`http://10.0.0.${id}:3001`) }),
+  )
+  cluster.seeds = [a!.address]
+  await cluster.settle(Promise.all([a!.start(), b!.start()]))
+  await cluster.pass(2 * INTERVAL_MS)
+  await cluster.settle(a!.write({ x: 1 }))
+  await cluster.pass(4 * INTERVAL_MS)
+  await cluster.settle(b!.replication.requestDrain(1))
+  const paths = new Set(ended.map((line) => line.split(' ')[0]))
+  assert.equal([...paths].sort(), ['/v1/digest', '/v1/drain', '/v1/exchange', '/v1/nudge', '/v1/probe'])
+  assert.equal(
+    ended.filter((line) => !line.endsWith('read to its end')),
+    [],
+  )
   await cluster.end()
 })
 
