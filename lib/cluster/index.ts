@@ -1,6 +1,7 @@
 // Who belongs to the cluster, and who of them answers: what other folders may use of it.
 
-export { admitsFold, decideFold, FOLD_AT_LEAST } from './folding.ts'
+export type { View } from './folding.ts'
+export { admitsFold, decideFold, FOLD_AT_LEAST, FOLD_AT_MOST, viewOf } from './folding.ts'
 export type { Fold, Member, MemberState } from './member.ts'
 export {
   ADDRESS_BYTES_MAX,

@@ -13,6 +13,7 @@ import {
   RECORD_DELTA,
   RECORD_FOLD,
   RECORD_MARK,
+  RECORD_MOVE,
   readFrame,
   readRecords,
   SEGMENT_HEADER_BYTES,
@@ -132,6 +133,7 @@ class Replay {
     if (kind === RECORD_MARK) return
     this.records++
     if (kind === RECORD_FOLD) return this.#sink.fold(body)
+    if (kind === RECORD_MOVE) return this.#sink.move(body)
     if (kind !== RECORD_DELTA) this.#sink.reply(body)
     this.#sink.delta(body)
   }

@@ -9,12 +9,15 @@ import type { StoreOptions } from './start.ts'
 export class Renewal {
   readonly #options: StoreOptions
   readonly #replica: Replica
-  #due: { readonly why: string; readonly above: number } | undefined
+  readonly #move: (to: number) => Promise<void>
+  #due: { readonly why: string; readonly above: number; readonly moves: boolean } | undefined
   #running: Promise<void> | undefined
 
-  constructor(options: StoreOptions, replica: Replica) {
+  /** @param move puts what the own column holds under a new incarnation, durably, before the identity names that */
+  constructor(options: StoreOptions, replica: Replica, move: (to: number) => Promise<void>) {
     this.#options = options
     this.#replica = replica
+    this.#move = move
   }
 
   /** Whether no write may be taken until complete() has resolved. */
@@ -22,9 +25,12 @@ export class Renewal {
     return this.#due !== undefined
   }
 
-  /** From now on a new incarnation is due, greater than all that are known of this node id and than `above`. */
-  ask(why: string, above: number): void {
-    this.#due = { why, above: Math.max(above, this.#due?.above ?? 0) }
+  /**
+   * From now on a new incarnation is due, greater than all that are known of this node id and than `above`.
+   * @param moves whether the own column goes with it, when the present incarnation is not above `above`
+   */
+  ask(why: string, above: number, moves = false): void {
+    this.#due = { why, above: Math.max(above, this.#due?.above ?? 0), moves: moves || (this.#due?.moves ?? false) }
   }
 
   /** Resolves when what is due is done. @throws (as a rejection) CounterError DISK_FULL, or what the disk throws */
@@ -45,9 +51,12 @@ export class Renewal {
     for (let due = this.#due; due !== undefined; due = this.#due) {
       const above = Math.max(due.above, this.#replica.greatestIncarnation(nodeId))
       const self = { node: nodeId, incarnation: newIncarnation(clock, random, above) }
+      if (due.moves) await this.#move(self.incarnation)
       await writeIdentity(disk, directory, self, fsync !== 'always').catch((error) => {
         throw isDiskFull(error) ? diskFull(error) : error
       })
+      // Asked for while the identity was written: what is in the own column must not be left behind.
+      if (this.#due?.moves && !due.moves) continue
       this.#replica.become(self)
       logger.warn({ directory }, `goes on under a new incarnation, because ${due.why}; all counts are kept`)
       // What has come meanwhile may know of one that is greater still.

@@ -12,7 +12,15 @@
 import { crc32 } from 'node:zlib'
 import { ByteReader, ByteWriter, readUint32, readUint64, writeUint32, writeUint64 } from '../base/bytes.ts'
 import { CounterError } from '../base/errors.ts'
-import { DecodedDelta, type Replica, type ReplicaId, VersionVector } from '../storage/index.ts'
+import {
+  DecodedDelta,
+  FOLDED,
+  LIST_INCARNATIONS,
+  NODE_MAX,
+  type Replica,
+  type ReplicaId,
+  VersionVector,
+} from '../storage/index.ts'
 import type { DiskFile } from './disk.ts'
 import type { Replies } from './replies.ts'
 
@@ -114,6 +122,8 @@ export interface JoiningSink extends SnapshotSink {
   delta(reader: ByteReader): void
   /** A fold that was done: node and mark. */
   fold(reader: ByteReader): void
+  /** What one incarnation has written is now another's: node and both. */
+  move(reader: ByteReader): void
 }
 
 /** The sink that joins everything into a replica and its replies. */
@@ -125,11 +135,37 @@ export function joinInto(replica: Replica, replies: Replies): JoiningSink {
       replica.replay(decoded)
     },
     fold(reader) {
-      const node = reader.varint()
-      for (const _ of replica.fold(node, reader.varint()));
+      const node = readNode(reader)
+      const mark = readIncarnation(reader)
+      readEnd(reader)
+      for (const _ of replica.fold(node, mark));
+    },
+    move(reader) {
+      const node = readNode(reader)
+      const from = readIncarnation(reader)
+      const to = readIncarnation(reader)
+      readEnd(reader)
+      if (to <= from) reader.fail(`moved from incarnation ${from} to ${to}`)
+      replica.move(node, from, to)
     },
     reply: (reader) => replies.restore(reader),
   }
+}
+
+function readNode(reader: ByteReader): number {
+  const node = reader.varint()
+  if (node > NODE_MAX) reader.fail(`node id ${node}`)
+  return node
+}
+
+function readIncarnation(reader: ByteReader): number {
+  const incarnation = reader.varint()
+  if (incarnation <= FOLDED || incarnation >= LIST_INCARNATIONS) reader.fail(`incarnation ${incarnation}`)
+  return incarnation
+}
+
+function readEnd(reader: ByteReader): void {
+  if (reader.left > 0) reader.fail(`${reader.left} bytes more than expected`)
 }
 
 /**

@@ -89,13 +89,15 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
   const recovery = await recover(disk, directory, clock, joinInto(replica, replies))
   reportRecovery(logger, recovery)
 
-  const resume = identity?.original === true && identity.node === options.nodeId && !identity.relaxed && !members.damage
+  const above = replica.greatestIncarnation(options.nodeId)
+  const isSure = identity?.original === true && identity.node === options.nodeId && !identity.relaxed && !members.damage
+  // What was to become the own column may have writes under a later incarnation, of which the identity was never told.
+  const resume = isSure && above <= identity.incarnation
   if (!resume) {
     if (identity) {
-      const why = whyNot(identity, members, options.nodeId)
+      const why = isSure ? 'a later one of this node is known' : whyNot(identity, members, options.nodeId)
       logger.warn({ directory }, `the data directory goes on under a new incarnation, because ${why}; all counts are kept`)
     }
-    const above = replica.greatestIncarnation(options.nodeId)
     if (identity || above > self.incarnation) {
       replica.become({ node: options.nodeId, incarnation: newIncarnation(clock, options.random, above) })
     }

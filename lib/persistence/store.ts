@@ -22,7 +22,7 @@ import {
   type VersionVector,
 } from '../storage/index.ts'
 import { diskFull, isDiskFull } from './disk.ts'
-import { RECORD_DELTA, RECORD_FOLD, RECORD_HEADER_BYTES, RECORD_ONCE } from './frame.ts'
+import { RECORD_DELTA, RECORD_FOLD, RECORD_HEADER_BYTES, RECORD_MOVE, RECORD_ONCE } from './frame.ts'
 import { writeIdentity } from './identity.ts'
 import type { Lock } from './lock.ts'
 import type { Log } from './log.ts'
@@ -74,8 +74,8 @@ const DELTA_HEAD_BYTES = 128
 const CELL_BYTES_MAX = 3 + 10 + 10
 /** Room kept for a reply record, without the name that the reply to a single increment shows. */
 const REPLY_BYTES_MAX = 4096 + 512
-/** Room for the record of a fold. */
-const FOLD_BYTES_MAX = RECORD_HEADER_BYTES + 20
+/** Room for the record of a fold, or of a move. */
+const FOLD_BYTES_MAX = RECORD_HEADER_BYTES + 30
 /** Bytes that JSON makes of one byte of a name at most: \u0001. */
 const ESCAPED_BYTES_MAX = 6
 
@@ -108,7 +108,7 @@ export class Store {
     this.#lock = parts.lock
     this.#snapshots = parts.snapshots
     this.#hiddenBefore = parts.replica.hiddenCells
-    this.#renewal = new Renewal(parts.options, parts.replica)
+    this.#renewal = new Renewal(parts.options, parts.replica, (to) => this.#move(to))
     if (parts.renewalDue) this.#renewal.ask('the disk was full when the node started', 0)
     this.recovered = parts.recovered
     this.failed = parts.failed
@@ -231,7 +231,8 @@ export class Store {
       this.#decoded.decode(new ByteReader(delta, 0, delta.length, 'DELTA_INVALID', 'delta'))
       const mark = replica.outlivedBy(this.#decoded)
       if (mark === 0) break
-      await this.#moveOn(mark)
+      this.#renewal.ask('the others take the last one for an old one', mark, true)
+      await this.#renew()
     }
     const { ownNews, seq } = replica
     const news = replica.merge(this.#decoded)
@@ -242,17 +243,19 @@ export class Store {
   }
 
   /**
-   * The others have folded incarnations up to `mark`, the present one among them, and would pass over what it has written: the
-   * directory was wiped and the clock has gone back. What is in the own column is counted once more, under a new incarnation.
+   * Puts what the own column holds under a new incarnation, durably. The others have folded incarnations up to one that is not below the
+   * present one, and would pass over what it has written: the directory was wiped and the clock has gone back.
    */
-  async #moveOn(mark: number): Promise<void> {
-    const before = this.#replica.self
-    await this.renew('the others take the last one for an old one', mark)
-    const batch = this.#replica.batchOf(before)
-    if (batch.count === 0 || this.#replica.self.incarnation <= mark) return
-    const bytes = (batch.ends[batch.count - 1] ?? 0) + batch.count * CELL_BYTES_MAX + RECORD_HEADER_BYTES + DELTA_HEAD_BYTES
-    while (!this.#log.hasRoom(bytes)) await this.#log.makeRoom(bytes)
-    this.#log.append(RECORD_DELTA, (writer) => this.#replica.increment(batch, writer))
+  async #move(to: number): Promise<void> {
+    while (!this.#log.hasRoom(FOLD_BYTES_MAX)) await this.#log.makeRoom(FOLD_BYTES_MAX)
+    const { node, incarnation } = this.self
+    if (!this.#replica.move(node, incarnation, to)) return
+    this.#log.append(RECORD_MOVE, (writer) => {
+      writer.varint(node)
+      writer.varint(incarnation)
+      writer.varint(to)
+    })
+    await this.#log.settled()
   }
 
   /**

@@ -137,6 +137,27 @@ export class Column {
     return changed
   }
 
+  /** Joins all cells of another column, which stays as it is. */
+  joinAll(source: Column): void {
+    for (const [chunk, cells] of source.cells.entries()) {
+      if (cells === undefined) continue
+      const minus = source.minus[chunk]
+      for (let index = 0; index < CHUNK_ROWS; index++) {
+        const at = index * CELL_WORDS
+        const seq = cells[at + 3]! * WORD + cells[at + 2]!
+        if (seq === 0) continue
+        this.join(
+          chunk * CHUNK_ROWS + index,
+          cells[at]!,
+          cells[at + 1]!,
+          minus?.[index * 2] ?? 0,
+          minus?.[index * 2 + 1] ?? 0,
+          seq,
+        )
+      }
+    }
+  }
+
   #joinMinus(row: number, low: number, high: number): boolean {
     const minus = this.minusOf(row >>> CHUNK_SHIFT)
     const at = (row & CHUNK_MASK) * 2

@@ -15,8 +15,9 @@ export const DIGEST_BUCKETS = 4096
 const BUCKET_SHIFT = 20
 /** The same on all nodes, unlike the hash of the table: two names with one key are still told apart. */
 const PUBLIC_HASH: NameHash = { start: 0x811c9dc5 | 0, multiplier: 0x01000193 }
-/** Rows of a step, and of a delta; fewer where names are long. */
+/** Rows of a step, and of a delta; fewer where columns are many or names are long. */
 const STEP_ROWS = 4096
+const STEP_CELLS = 1 << 16
 const STEP_NAME_BYTES = 1 << 20
 const WORD = 0x1_0000_0000
 
@@ -56,15 +57,20 @@ function seedOf({ replica: { node, incarnation } }: Column): number {
   )
 }
 
+const rowsOfStep = (columns: readonly Column[]): number =>
+  Math.max(1, Math.min(STEP_ROWS, Math.floor(STEP_CELLS / Math.max(1, columns.length))))
+
 /** The sums by bucket: two words each. Each step is a few milliseconds of work; cells that change meanwhile are in it or not. */
 export function* digestsOf(table: Table, columns: readonly Column[]): Generator<void, Uint32Array> {
   const sums = new Uint32Array(2 * DIGEST_BUCKETS)
   const keys = new RowKeys(table)
   const seeds = columns.map(seedOf)
-  for (let first = 0; first < table.rowCount; first += STEP_ROWS) {
-    const end = Math.min(first + STEP_ROWS, table.rowCount)
-    const chunk = first >>> CHUNK_SHIFT
-    for (let row = first; row < end; row++) {
+  const stepRows = rowsOfStep(columns)
+  for (let row = 0; row < table.rowCount; ) {
+    const chunk = row >>> CHUNK_SHIFT
+    const end = Math.min(row + stepRows, (chunk + 1) * CHUNK_ROWS, table.rowCount)
+    for (let nameBytes = 0; row < end && nameBytes < STEP_NAME_BYTES; row++) {
+      nameBytes += table.nameLength(row)
       const at = 2 * keys.at(row)
       for (let column = 0; column < columns.length; column++) {
         const cells = columns[column]!.cells[chunk]
@@ -98,18 +104,18 @@ export function* encodeBuckets(
 ): Generator<Uint8Array, void> {
   const writer = new ByteWriter(1 << 12)
   const keys = new RowKeys(table)
-  const rows = new Uint32Array(STEP_ROWS)
-  const masks = new Uint32Array(STEP_ROWS)
-  for (let first = 0; first < table.rowCount; ) {
-    const chunk = first >>> CHUNK_SHIFT
-    const end = Math.min(first + STEP_ROWS, (chunk + 1) * CHUNK_ROWS, table.rowCount)
-    let nameBytes = 0
+  const stepRows = rowsOfStep(columns)
+  const rows = new Uint32Array(stepRows)
+  const masks = new Uint32Array(stepRows)
+  for (let row = 0; row < table.rowCount; ) {
+    const chunk = row >>> CHUNK_SHIFT
+    const end = Math.min(row + stepRows, (chunk + 1) * CHUNK_ROWS, table.rowCount)
+    // Each group of columns writes the names again.
+    const nameBytesMax = STEP_NAME_BYTES / Math.ceil(columns.length / BLOCK_COLUMNS_MAX)
     let count = 0
-    let row = first
-    for (; row < end && nameBytes < STEP_NAME_BYTES; row++) {
-      if (!wanted[keys.at(row)]) continue
-      rows[count++] = row
+    for (let nameBytes = 0; row < end && nameBytes < nameBytesMax; row++) {
       nameBytes += table.nameLength(row)
+      if (wanted[keys.at(row)]) rows[count++] = row
     }
     writer.length = 0
     writer.uint8(DELTA_VERSION)
@@ -123,7 +129,6 @@ export function* encodeBuckets(
     // Also when there is nothing to give: the walk has taken its time.
     if (writer.length > begun) yield writer.written()
     else yield EMPTY
-    first = row
   }
 }
 

@@ -4,8 +4,6 @@
 // frames all read right. Safe because it waits until every member knows all of those incarnations: docs/decisions/0007.
 
 import { CounterError } from '../base/errors.ts'
-import { hashName } from '../base/hash.ts'
-import { AMOUNT_WORDS, type Batch } from './batch.ts'
 import { CELL_WORDS, type Column } from './column.ts'
 import { CHUNK_MASK, CHUNK_ROWS, CHUNK_SHIFT, type Table } from './table.ts'
 
@@ -16,10 +14,11 @@ const STEP_ROWS = 4096
 /**
  * Adds the cells of `sources` to `target`, row by row; a row that is folded already is passed over. Each step is a few milliseconds.
  * @param sources the incarnations to be folded, ascending
+ * @param table whose rows they are; it may grow meanwhile
  * @throws CounterError COUNT_OVERFLOW when a sum would pass 2^64 - 1; the rows before are folded, which changes no value
  */
-export function* foldRows(target: Column, sources: readonly Column[], rowCount: number): Generator<void, void> {
-  for (let first = 0; first < rowCount; first += STEP_ROWS) {
+export function* foldRows(target: Column, sources: readonly Column[], table: Table): Generator<void, void> {
+  for (let first = 0; first < table.rowCount; first += STEP_ROWS) {
     const chunk = first >>> CHUNK_SHIFT
     const there = sources.filter((source) => source.cells[chunk] !== undefined)
     if (there.length === 0) {
@@ -27,7 +26,7 @@ export function* foldRows(target: Column, sources: readonly Column[], rowCount: 
       first = Math.floor(first / CHUNK_ROWS + 1) * CHUNK_ROWS - STEP_ROWS
       continue
     }
-    const end = Math.min(first + STEP_ROWS, rowCount)
+    const end = Math.min(first + STEP_ROWS, table.rowCount)
     for (let row = first; row < end; row++) foldRow(target, there, row)
     yield
   }
@@ -78,35 +77,4 @@ function add(sum: Sum, column: Column, row: number): void {
       fix: 'nothing is lost: they are kept apart, at more memory',
     },
   )
-}
-
-/** The names and amounts of a column that an increment has written, all of which have names. */
-export function cellsAsBatch(table: Table, column: Column): Batch {
-  const rows: number[] = []
-  let nameBytes = 0
-  for (let row = 0; row < table.rowCount; row++) {
-    if (column.seqOf(row) === 0 || table.nameLength(row) === 0) continue
-    rows.push(row)
-    nameBytes += table.nameLength(row)
-  }
-  const batch = {
-    count: rows.length,
-    names: new Uint8Array(nameBytes),
-    ends: new Uint32Array(rows.length),
-    hashes: new Uint32Array(rows.length),
-    amounts: new Uint32Array(rows.length * AMOUNT_WORDS),
-    subtracts: column.subtracted,
-  }
-  let end = 0
-  for (const [index, row] of rows.entries()) {
-    const name = table.nameOf(row)
-    batch.names.set(name, end)
-    end += name.length
-    batch.ends[index] = end
-    batch.hashes[index] = hashName(table.hash, name, 0, name.length)
-    const sum = { low: 0, high: 0, minusLow: 0, minusHigh: 0 }
-    add(sum, column, row)
-    batch.amounts.set([sum.low, sum.high, sum.minusLow, sum.minusHigh], index * AMOUNT_WORDS)
-  }
-  return batch
 }

@@ -13,7 +13,7 @@ import { CELL_WORDS, Column, SPAN_SHIFT } from './column.ts'
 import { DELTA_VERSION, type DecodedDelta, MINUS, UNIFORM, writeBlockHead } from './delta.ts'
 import { digestsOf, encodeBuckets } from './digest.ts'
 import { keyBytes, type PlainCell } from './encode-cells.ts'
-import { cellsAsBatch, foldRows } from './fold.ts'
+import { foldRows } from './fold.ts'
 import { type HeardTotals, type Hearing, hear } from './heard.ts'
 import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
 import { Slots } from './slots.ts'
@@ -51,8 +51,6 @@ export class Replica {
   hiddenCells = 0
   /** Cells of the own column that a merge has brought as news. */
   ownNews = 0
-  /** Folds under way: up to which incarnation, by node. */
-  readonly #folding = new Map<number, number>()
   /** Scratch: names being looked up, and the rows of the batch at hand, by its names. */
   readonly #lookup = new Lookup()
   #rows = new Uint32Array(1024)
@@ -82,15 +80,8 @@ export class Replica {
     return this.#columns.reduce((bytes, column) => bytes + column.byteLength, this.table.byteLength)
   }
 
-  /** A copy of what is known of each replica. A fold that is under way counts: its folded column need not be sent here. */
+  /** A copy of what is known of each replica. */
   vector(): VersionVector {
-    const vector = this.#held()
-    for (const [node, mark] of this.#folding) vector.raise({ node, incarnation: FOLDED }, mark)
-    return vector
-  }
-
-  /** What is known, with each fold that is done. */
-  #held(): VersionVector {
     const vector = this.#vector.copy()
     vector.raise(this.self, this.#seq)
     return vector
@@ -384,7 +375,7 @@ export class Replica {
     }
     if (delta.vector !== undefined) {
       this.#vector.merge(delta.vector)
-      this.#seq = Math.max(this.#seq, delta.vector.get(this.self))
+      if (!delta.vector.isFolded(this.self)) this.#seq = Math.max(this.#seq, delta.vector.get(this.self))
       this.#dropFolded()
     }
     return news
@@ -403,7 +394,8 @@ export class Replica {
   /**
    * Folds all incarnations of a node up to `mark` into one column, in steps of a few milliseconds; docs/decisions/0007. The caller
    * has made sure that every member knows all of them, and notes the fold in the log in the turn of the last step.
-   * Writes, merges and reads may go on between the steps. A fold that is not finished changes no value.
+   * Writes, merges and reads may go on between the steps. A fold that is not finished changes no value, and may be begun again;
+   * only the last step says in the vector that it is done, so that nobody is told of what is not held.
    * @throws CounterError COUNT_OVERFLOW when a sum would pass 2^64 - 1: they then stay apart
    */
   *fold(node: number, mark: number): Generator<void, void> {
@@ -413,32 +405,41 @@ export class Replica {
       ({ replica: { node: of, incarnation } }) => of === node && incarnation > FOLDED && incarnation <= mark,
     )
     sources.sort((left, right) => left.replica.incarnation - right.replica.incarnation)
-    this.#folding.set(node, mark)
-    try {
-      if (sources.length > 0) yield* foldRows(this.#columnOf(target), sources, this.table.rowCount)
-      this.#vector.raise(target, mark)
-      this.#dropFolded()
-    } finally {
-      this.#folding.delete(node)
-    }
+    if (sources.length > 0) yield* foldRows(this.#columnOf(target), sources, this.table)
+    this.#vector.raise(target, mark)
+    this.#dropFolded()
   }
 
   /** Up to which incarnation a delta, were it merged, would take the own node's to be folded, the present one included; else 0. */
   outlivedBy(delta: DecodedDelta): number {
     const { node, incarnation } = this.self
     let mark = delta.vector?.get({ node, incarnation: FOLDED }) ?? 0
-    const number = delta.columns.findIndex((replica) => replica.node === node && replica.incarnation === FOLDED)
-    if (number !== -1) {
+    const isOwn = (replica: ReplicaId): boolean => replica.node === node && replica.incarnation === FOLDED
+    if (delta.columns.some(isOwn)) {
       for (let cell = 0; cell < delta.cellCount; cell++)
-        if (delta.cellColumn[cell] === number) mark = Math.max(mark, delta.cellSeq[cell]!)
+        if (isOwn(delta.columns[delta.cellColumn[cell]!]!)) mark = Math.max(mark, delta.cellSeq[cell]!)
     }
     return mark >= incarnation ? mark : 0
   }
 
-  /** What a column holds, as a batch to be counted under another: for a life that its members have outlived. */
-  batchOf(replica: ReplicaId): Batch {
-    const column = this.#byReplica.get(replicaKey(replica))
-    return column === undefined ? NO_NAMES : cellsAsBatch(this.table, column)
+  /**
+   * Puts what a column holds under another incarnation of its node, and leaves the first empty: for a life that the members have
+   * outlived. Returns whether there was anything. Idempotent, so that a log may say it over a fuzzy snapshot.
+   * Cost: a pass over the column, in one turn.
+   */
+  move(node: number, from: number, to: number): boolean {
+    const source = this.#byReplica.get(replicaKey({ node, incarnation: from }))
+    if (source === undefined || source.cells.length === 0) return false
+    const target = this.#columnOf({ node, incarnation: to })
+    target.joinAll(source)
+    const last = source.highest.reduce((highest, seq) => Math.max(highest, seq), source === this.#self ? this.#seq : 0)
+    if (target === this.#self) this.#seq = Math.max(this.#seq, last)
+    else this.#vector.raise(target.replica, last)
+    // Walks that are under way still read the old one.
+    this.#columns.splice(this.#columns.indexOf(source), 1)
+    this.#byReplica.delete(replicaKey(source.replica))
+    if (source === this.#self) this.#self = this.#columnOf(source.replica)
+    return true
   }
 
   /** The sums of all cells by bucket; see lib/storage/digest.ts. */
@@ -535,7 +536,7 @@ export class Replica {
   since(known: VersionVector, start?: SinceStart): Generator<SinceStep, void> {
     const columns = this.#columns.slice()
     const beyond = columns.map((column) => known.get(column.replica))
-    return encodeSince(this.table, columns, beyond, start?.vector.copy() ?? this.#held(), start?.chunk ?? 0)
+    return encodeSince(this.table, columns, beyond, start?.vector.copy() ?? this.vector(), start?.chunk ?? 0)
   }
 
   /**
@@ -599,14 +600,6 @@ export class Replica {
 }
 
 const NO_CELLS = new Uint32Array(0)
-const NO_NAMES: Batch = {
-  count: 0,
-  names: new Uint8Array(0),
-  ends: NO_CELLS,
-  hashes: NO_CELLS,
-  amounts: NO_CELLS,
-  subtracts: false,
-}
 
 /** Whether the column is one of a node's own writes, each a number: not one of imports or slots, or a folded one. */
 const isWriter = ({ node, incarnation }: ReplicaId): boolean =>

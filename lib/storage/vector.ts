@@ -43,7 +43,7 @@ export class VersionVector {
     assert(seq >= 0 && seq <= SEQ_MAX, 'a sequence number is in [0, 2^52)')
     if (seq <= this.get(replica)) return
     this.#entries.set(replicaKey(replica), { replica, seq })
-    if (replica.incarnation === FOLDED) this.#fold(replica.node, seq)
+    if (replica.incarnation === FOLDED && replica.node <= NODE_MAX) this.#fold(replica.node, seq)
   }
 
   #fold(node: number, mark: number): void {

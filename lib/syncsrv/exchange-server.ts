@@ -3,6 +3,7 @@
 
 import { ByteWriter } from '../base/bytes.ts'
 import { nextTurn } from '../base/clock.ts'
+import { viewOf } from '../cluster/index.ts'
 import type { VersionVector } from '../storage/index.ts'
 import {
   type DrainRequest,
@@ -121,10 +122,13 @@ export class ExchangeServer {
     try {
       const start = this.#startOf(resume)
       const own = await site.sharedVector()
-      yield this.#encodeWelcome(own, start !== undefined)
-      if (!vector.covers(own)) {
+      // Who hands over waits for all to know what it knows, whether they fold or not.
+      const view = viewOf(site.draining ? [] : site.foldsApart, own, vector)
+      yield this.#encodeWelcome(view.own, start !== undefined)
+      if (!vector.covers(view.own)) {
         sentCells = true
-        yield* this.#cells(site.options.store.since(vector, start))
+        const beginning = start ? { ...start, vector: view.shown(start.vector) } : { chunk: 0, vector: view.own }
+        yield* this.#cells(site.options.store.since(view.known, beginning))
       }
       yield encodeDone()
     } finally {

@@ -1,21 +1,31 @@
 // Folding of old incarnations, as replication sees it: when every member was heard to know the last of this node's own old ones, this node
-// decides and tells it with its news; each member that knows exactly the same folds for itself. What may be folded: lib/cluster/folding.ts.
+// folds them, and then tells it with its news; each member that knows exactly the same folds for itself, and until it has had the time
+// to, it is not sent the result. What may be folded: lib/cluster/folding.ts.
 
 import { CounterError } from '../base/errors.ts'
 import { admitsFold, decideFold, type Fold } from '../cluster/index.ts'
+import { FOLDED, type VersionVector } from '../storage/index.ts'
 import { FOLDS_MAX } from './messages.ts'
 import type { Site } from './site.ts'
 
-/** For so many intervals the others are told before the first node folds, so that all fold for themselves and none is sent the result. */
-const TOLD_INTERVALS = 3
+/** For so many intervals members that can fold for themselves are not sent what this node has folded. */
+const ALONE_INTERVALS = 60
+
+interface Known {
+  readonly fold: Fold
+  /** How often it was considered since it is known. */
+  age: number
+}
 
 export class Folds {
   readonly #site: Site
-  /** The newest of each node that was decided or heard. */
-  readonly #newest = new Map<number, Fold>()
-  #folding: Promise<void> | undefined
-  /** For how many more intervals the own newest fold is only told. */
-  #telling = 0
+  /** The newest of each node that was done or heard. */
+  readonly #newest = new Map<number, Known>()
+  readonly #running = new Map<number, Promise<void>>()
+  /** Nodes whose columns come to more than a count can hold: they stay apart. */
+  readonly #tooMuch = new Set<number>()
+  /** Nodes whose last fold failed, and that was reported. */
+  readonly #failed = new Set<number>()
 
   constructor(site: Site) {
     this.#site = site
@@ -26,52 +36,72 @@ export class Folds {
 
   #note(fold: Fold): void {
     const before = this.#newest.get(fold.node)
-    if (before ? before.mark >= fold.mark : this.#newest.size >= FOLDS_MAX) return
-    this.#newest.set(fold.node, fold)
-    this.#site.folds = [...this.#newest.values()]
+    if (before ? before.fold.mark >= fold.mark : this.#newest.size >= FOLDS_MAX) return
+    this.#newest.set(fold.node, { fold, age: 0 })
+    this.#tell()
   }
 
-  /** Folds what can be. To be called once an interval; one fold is under way at a time. */
+  #tell(): void {
+    const known = [...this.#newest.values()]
+    this.#site.folds = known.map(({ fold }) => fold)
+    this.#site.foldsApart = known.filter(({ age }) => age < ALONE_INTERVALS).map(({ fold }) => fold)
+  }
+
+  /** Folds what can be. To be called once an interval; one fold of a node is under way at a time. */
   consider(): void {
-    if (this.#folding !== undefined) return
-    const { store, node } = this.#site.options
-    const own = store.vector()
-    if (this.#telling > 0) this.#telling--
-    else this.#decide()
-    for (const fold of this.#newest.values()) {
-      if ((fold.node === node && this.#telling > 0) || !admitsFold(own, fold)) continue
-      if (fold.node === node && fold.mark >= store.self.incarnation) continue
-      this.#folding = this.#fold(fold).finally(() => {
-        this.#folding = undefined
-      })
-      return
+    const { self } = this.#site.options.store
+    for (const known of this.#newest.values()) if (known.age++ === ALONE_INTERVALS) this.#tell()
+    const own = this.#decide()
+    if (own !== undefined) this.#start(own)
+    for (const { fold } of this.#newest.values()) {
+      const isOpen = fold.node !== self.node || fold.mark < self.incarnation
+      if (isOpen && this.#mayStart(fold.node) && admitsFold(this.#knownOf(fold.node), fold)) this.#start(fold)
     }
   }
 
-  #decide(): void {
+  #decide(): Fold | undefined {
     const { options, peers, roster } = this.#site
+    const { self } = options.store
     const others = roster.others().map(({ node }) => peers.find(node)?.vector)
     // Of a member that was not heard yet nothing is known.
-    if (!others.every((vector) => vector !== undefined)) return
-    const fold = decideFold(options.store.self, options.store.vector(), others)
-    if (fold === undefined || fold.mark <= (this.#newest.get(fold.node)?.mark ?? 0)) return
-    this.#note(fold)
-    this.#telling = others.length === 0 ? 0 : TOLD_INTERVALS
+    if (!this.#mayStart(self.node) || !others.every((vector) => vector !== undefined)) return undefined
+    return decideFold(self, this.#knownOf(self.node), others)
   }
 
-  async #fold({ node, mark, finals }: Fold): Promise<void> {
+  #mayStart(node: number): boolean {
+    return !this.#running.has(node) && !this.#tooMuch.has(node)
+  }
+
+  /** What is known of the node. Cells count whose vector never came: whoever has some does not know exactly what the others do. */
+  #knownOf(node: number): VersionVector {
+    return this.#site.options.store.tracesOf({ node, incarnation: FOLDED })
+  }
+
+  #start(fold: Fold): void {
+    const running = this.#fold(fold).finally(() => this.#running.delete(fold.node))
+    this.#running.set(fold.node, running)
+  }
+
+  async #fold(fold: Fold): Promise<void> {
     const { options, counters } = this.#site
+    const { node, mark, finals } = fold
     try {
       await options.store.fold(node, mark)
+      // Only now others may hear of it: what this node has told it has done itself.
+      this.#note(fold)
+      this.#failed.delete(node)
       counters.folds++
       options.logger.info({ node, incarnations: finals.length }, 'folded old incarnations of a node into one column')
     } catch (error) {
       if (!(error instanceof CounterError)) throw error
+      if (error.code === 'COUNT_OVERFLOW') this.#tooMuch.add(node)
+      if (error.code === 'CLOSED' || this.#failed.has(node)) return
+      this.#failed.add(node)
       options.logger.warn({ err: error, node, fix: error.fix }, 'old incarnations of a node could not be folded; they stay apart')
     }
   }
 
   async settled(): Promise<void> {
-    await this.#folding
+    await Promise.all(this.#running.values())
   }
 }

@@ -75,7 +75,8 @@ export class Levels {
     const others = roster.others()
     const holders = others.filter(({ node }) => {
       const peer = peers.find(node)
-      return peer !== undefined && knowsAll(peer.vector, [at])
+      // Who has folded beyond a life that goes on has not seen it: its writes are to come to the member under another incarnation.
+      return peer !== undefined && !peer.vector.isFolded(at.replica) && knowsAll(peer.vector, [at])
     })
     const members = others.length + 1
     const reached = holders.length + 1

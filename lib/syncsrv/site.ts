@@ -86,6 +86,8 @@ export class Site {
   readonly trail = new Trail()
   /** The folds that are told to others, the newest of each node. */
   folds: readonly Fold[] = []
+  /** Those of which the folded column is not sent to members that can make it themselves. */
+  foldsApart: readonly Fold[] = []
   /** Whether the start is over, and writes are taken. */
   started = false
   /** Set while this node hands over what it has: it then asks only once an interval. */
