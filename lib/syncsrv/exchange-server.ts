@@ -148,10 +148,10 @@ export class ExchangeServer {
     const refusal = this.#refusalOf(sender)
     if (refusal) return yield refusal
     const site = this.#site
-    const own = await digestsOf(site)
-    yield await this.#welcome(false)
     // Of different states different digests say nothing.
-    if (own?.vector.equals(vector)) yield* this.#cells(cellsOf(site, bucketsThatDiffer(digests, own.digests)))
+    const own = await digestsOf(site, vector)
+    yield await this.#welcome(false)
+    if (own !== undefined) yield* this.#cells(cellsOf(site, bucketsThatDiffer(digests, own)))
     yield encodeDone()
   }
 

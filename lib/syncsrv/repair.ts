@@ -12,19 +12,22 @@ import type { Site } from './site.ts'
 
 const PATH = '/v1/digest'
 
-/** The digests of what `vector` says; undefined when that changed meanwhile. They may leave the process. */
-export async function digestsOf(site: Site): Promise<{ vector: VersionVector; digests: Uint32Array } | undefined> {
+/**
+ * The digests of what `vector` says; undefined when that is not what is known here, or something comes in meanwhile: what is reckoned
+ * for nothing must not cost a walk over all names. They may leave the process.
+ */
+export async function digestsOf(site: Site, vector: VersionVector): Promise<Uint32Array | undefined> {
   const { store, clock } = site.options
-  const vector = store.vector()
   const steps = store.digests()
-  let step = steps.next()
-  while (!step.done) {
+  while (!site.stop.happened && store.vector().equals(vector)) {
+    const step = steps.next()
+    if (step.done) {
+      await store.settled()
+      return step.value
+    }
     await nextTurn(clock)
-    step = steps.next()
   }
-  if (!store.vector().equals(vector)) return undefined
-  await store.settled()
-  return { vector, digests: step.value }
+  return undefined
 }
 
 export function bucketsThatDiffer(ours: Uint32Array, theirs: Uint32Array): boolean[] {
@@ -52,15 +55,18 @@ export function chooseEqual(site: Site): Member | undefined {
  */
 export async function compareWith(site: Site, { node, address }: Member): Promise<boolean> {
   const { store, logger } = site.options
-  const own = await site.orStopped(digestsOf(site))
-  if (own === undefined) return false
+  const vector = store.vector()
+  const digests = await site.orStopped(digestsOf(site, vector))
+  if (digests === undefined) return false
   const sender = site.roster.sender()
   const hiddenBefore = store.hiddenCells
   let welcomed = false
-  for await (const message of converse(site, address, PATH, encodeDigest({ sender, ...own }))) {
+  let isEqual = false
+  for await (const message of converse(site, address, PATH, encodeDigest({ sender, vector, digests }))) {
     if (message.kind === 'refusal') throw new RefusedError(address, message, sender.incarnation)
     if (message.kind === 'welcome') {
       welcomed = true
+      isEqual = message.vector.equals(vector)
       site.hear(message.sender, message.vector, message.news, hostOfAddress(address))
     } else if (message.kind === 'cells' && welcomed) {
       site.counters.cellsIn += await site.orStopped(store.merge(message.delta))
@@ -70,7 +76,7 @@ export async function compareWith(site: Site, { node, address }: Member): Promis
       if (cells > 0) {
         logger.warn({ node, address, cells, fix }, 'cells were missing here although they counted as known, and are repaired')
       }
-      return true
+      return isEqual
     } else unexpected(address, PATH, message)
   }
   return cutOff(address, PATH)

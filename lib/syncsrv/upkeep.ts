@@ -2,6 +2,7 @@
 // they are, a node id in two hands is looked into, what can be folded is, and digests are compared.
 
 import { CounterError } from '../base/errors.ts'
+import type { Member } from '../cluster/index.ts'
 import type { Folds } from './folds.ts'
 import type { Loop } from './loop.ts'
 import { holdsOwnId, introduce, probe } from './probe.ts'
@@ -18,6 +19,8 @@ export class Upkeep {
   readonly #renewal: Renewal
   readonly #folds: Folds
   readonly #tasks: Promise<void>[] = []
+  /** Why seeds did not answer when that was logged last, by address. */
+  readonly #seedFailures = new Map<string, string>()
 
   constructor(site: Site, parts: { loop: Loop; renewal: Renewal; folds: Folds }) {
     this.#site = site
@@ -88,28 +91,48 @@ export class Upkeep {
     const { options, life } = this.#site
     try {
       const probed = await probe(this.#site, address)
+      this.#seedFailures.delete(address)
       if (probed.sender.life === life || probed.sender.node === options.node) return
       introduce(this.#site, probed, address)
       this.#loop.refresh()
     } catch (error) {
       if (!(error instanceof CounterError)) throw error
-      options.logger.debug({ err: error, address }, 'a seed does not answer')
+      this.#seedFailed(address, error)
     }
   }
 
+  /** Once for each reason: nodes that start together do not find each other at first, and one that is misconfigured never does. */
+  #seedFailed(address: string, { code, message, fix }: CounterError): void {
+    const { logger } = this.#site.options
+    if (code === 'CLOSED' || this.#seedFailures.get(address) === code) return
+    this.#seedFailures.set(address, code)
+    if (code === 'PEER_UNREACHABLE')
+      logger.info({ address }, `a seed does not answer yet, and is asked again and again: ${message}`)
+    else logger.warn({ address, code, ...(fix && { fix }) }, `a seed does not let this node join: ${message}`)
+  }
+
+  /** What is written meanwhile makes a comparison vain, and each costs a walk over all names: so it is tried less and less often. */
   async #compareDigests(): Promise<void> {
-    const { options, stop } = this.#site
-    let compared = true
-    while (!stop.happened) {
-      await this.#site.pause(this.#site.jittered(compared ? options.digestIntervalMs : options.intervalMs))
-      const member = this.#site.draining || stop.happened ? undefined : chooseEqual(this.#site)
-      try {
-        compared = member !== undefined && (await compareWith(this.#site, member))
-      } catch (error) {
-        if (!(error instanceof CounterError)) throw error
-        compared = true
-        options.logger.debug({ err: error, ...member }, 'digests could not be compared')
-      }
+    const { intervalMs, digestIntervalMs } = this.#site.options
+    let pauseMs = digestIntervalMs
+    let vain = 0
+    while (!this.#site.stop.happened) {
+      await this.#site.pause(this.#site.jittered(pauseMs))
+      const member = this.#site.draining || this.#site.stop.happened ? undefined : chooseEqual(this.#site)
+      const isDone = member !== undefined && (await this.#compareWith(member))
+      if (member !== undefined) vain = isDone ? 0 : vain + 1
+      pauseMs = isDone ? digestIntervalMs : Math.min(digestIntervalMs, intervalMs * 2 ** Math.min(vain, 30))
+    }
+  }
+
+  /** Whether there is nothing more to be done about a comparison now: it has succeeded or failed. */
+  async #compareWith(member: Member): Promise<boolean> {
+    try {
+      return await compareWith(this.#site, member)
+    } catch (error) {
+      if (!(error instanceof CounterError)) throw error
+      this.#site.options.logger.debug({ err: error, member: member.node }, 'digests could not be compared')
+      return true
     }
   }
 }

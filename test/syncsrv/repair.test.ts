@@ -2,7 +2,7 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { clusterOf, type Node, values } from './cluster.ts'
+import { Cluster, clusterOf, INTERVAL_MS, type Node, values } from './cluster.ts'
 
 const test = suite('syncsrv/repair')
 
@@ -67,6 +67,46 @@ test('a cell that came without its vector, and that its node forgot, comes to al
     nodes.map((node) => node.replication.status().counters.hiddenCells),
     [0, 0, 0],
   )
+  await cluster.end()
+})
+
+/** Counts the walks over all names that a node makes for digests; `meanwhile` happens in the middle of each. */
+function walksOf(node: Node, meanwhile: () => void = () => {}): () => number {
+  const digests = node.store.digests.bind(node.store)
+  let walks = 0
+  node.store.digests = function* () {
+    walks++
+    meanwhile()
+    yield
+    return yield* digests()
+  }
+  return () => walks
+}
+
+test('while there are always new writes, comparisons are tried less and less often', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2], { digestIntervalMs: 64 * INTERVAL_MS })
+  const [a, b] = nodes as [Node, Node]
+  const walks = [a, b].map((node) => walksOf(node, () => void node.write({ x: 1 })))
+  await cluster.pass(200 * INTERVAL_MS)
+  for (const count of walks) assert.ok(count() > 2 && count() <= 14, `${count()} walks`)
+  await cluster.end()
+})
+
+test('a node that knows something else than the asker makes no digests', async () => {
+  const cluster = new Cluster()
+  const [a, b] = [cluster.add(1, { digestIntervalMs: DIGEST_MS }), cluster.add(2)]
+  cluster.seeds = [a.address]
+  await cluster.settle(Promise.all([a.start(), b.start()]))
+  const walks = walksOf(b)
+  let asked = 0
+  cluster.network.plan = ({ path, message }) => {
+    if (path === '/v1/digest' && message === 0 && asked++ === 0) void b.write({ x: 1 })
+    return undefined
+  }
+  await cluster.until(() => asked === 1, 3 * DIGEST_MS)
+  await cluster.pass(INTERVAL_MS / 2)
+  assert.is(walks(), 0)
+  await cluster.until(() => walks() === 1, 3 * DIGEST_MS)
   await cluster.end()
 })
 
