@@ -27,6 +27,21 @@ export function asText(line: string): string {
   const rest = Object.entries(fields).map(
     ([name, value]) => `  ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
   )
-  const stack = err === undefined ? '' : `\n${(err as { stack?: string }).stack ?? JSON.stringify(err)}`
-  return `${String(time).slice(11, 19)} ${String(level).padEnd(5)} ${msg ?? ''}${rest.join('')}${stack}\n`
+  const cause = err === undefined ? '' : `\n${describe(err as LoggedError)}`
+  return `${String(time).slice(11, 19)} ${String(level).padEnd(5)} ${msg ?? ''}${rest.join('')}${cause}\n`
+}
+
+interface LoggedError {
+  readonly type?: string
+  readonly message?: string
+  readonly code?: string
+  readonly fix?: string
+  readonly stack?: string
+}
+
+/** What went wrong in operation, and what to do; of our own mistakes where they happened. */
+function describe(error: LoggedError): string {
+  const { type, message, code, fix, stack } = error
+  if (type !== 'CounterError') return stack ?? JSON.stringify(error)
+  return `  because: ${message} [${code}]${fix === undefined ? '' : `\n  ${fix}`}`
 }

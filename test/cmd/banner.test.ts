@@ -61,6 +61,9 @@ test('a log line for people has time, level, message and fields', () => {
     err: { stack: 'Error: x\n    at y' },
   })
   assert.match(asText(failed), 'failed\nError: x\n    at y')
+  const err = { type: 'CounterError', message: 'the disk is full', code: 'DISK_FULL', fix: 'free some space', stack: 'x\n at y' }
+  const operating = JSON.stringify({ level: 'warn', time: '2026-01-02T03:04:05.678Z', msg: 'is refused', err })
+  assert.is(asText(operating), '03:04:05 warn  is refused\n  because: the disk is full [DISK_FULL]\n  free some space\n')
 })
 
 test.run()
