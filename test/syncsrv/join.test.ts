@@ -230,4 +230,16 @@ test('when members say no more of an old column than is known here, nothing spea
   await cluster.end()
 })
 
+test('a seed that does not answer is named once, and found when it is there', async () => {
+  const cluster = new Cluster()
+  const [a, b] = [cluster.add(1), cluster.add(2)]
+  cluster.seeds = [b.address]
+  await cluster.settle(a.start())
+  await cluster.pass(5 * INTERVAL_MS)
+  assert.is(a.logger.lines.filter((line) => line.includes('a seed does not answer yet')).length, 1)
+  await cluster.settle(b.start())
+  await cluster.until(() => a.viewOf(b)?.state === 'alive')
+  await cluster.end()
+})
+
 test.run()
