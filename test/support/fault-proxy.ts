@@ -3,6 +3,7 @@
 // Bytes of a stream are never lost from its middle, as TCP does not lose them either: a connection that a cut has swallowed bytes of is reset
 // when the cut is healed. A cut that holds delivers what it held.
 
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import type { Random } from '../../lib/base/random.ts'
@@ -304,12 +305,21 @@ class Direction {
   }
 }
 
+/** Below the ports that systems give to outgoing connections, any of which could take one before it is listened on. */
+const FREE_PORTS = [10_000, 32_000] as const
+
 /** A port of this machine that nobody listens on. Another process may take it before it is used, which is rare. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = randomInt(...FREE_PORTS)
+    const server = createServer().listen(port, '127.0.0.1')
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (!isFree) continue
+    server.close()
+    await once(server, 'close')
+    return port
+  }
 }
