@@ -28,29 +28,34 @@ interface Waiter {
 
 export class Levels {
   readonly #site: Site
-  readonly #waiters = new Set<Waiter>()
+  /** Who waits for what others know, and who waits for what this node knows. */
+  readonly #abroad = new Set<Waiter>()
+  readonly #here = new Set<Waiter>()
 
   constructor(site: Site) {
     this.#site = site
     site.onHeard(() => this.look())
     site.stop.on(() => {
-      for (const waiter of [...this.#waiters]) waiter.giveUp()
+      for (const waiter of [...this.#abroad, ...this.#here]) waiter.giveUp()
     })
   }
 
   /** Resolves when the level is reached or time is up; never rejects. */
   waitFor(at: WriteAt, level: Level, timeoutMs: number): Promise<Reached> {
     return this.#wait(
+      this.#abroad,
       timeoutMs,
       () => this.#reached(at, level),
       ({ met }) => met,
     )
   }
 
-  /** Whether this node knows the entries, durably, in time. */
-  async waitUntilKnown(entries: readonly WriteAt[], timeoutMs: number): Promise<boolean> {
+  /** Whether this node knows the entries, durably, in time. @param ask called when it does not yet, to ask the others */
+  async waitUntilKnown(entries: readonly WriteAt[], timeoutMs: number, ask: () => void): Promise<boolean> {
     const { store } = this.#site.options
-    const known = await this.#wait(timeoutMs, () => knowsAll(store.vector(), entries), Boolean)
+    const isKnown = (): boolean => knowsAll(store.vector(), entries)
+    if (!isKnown()) ask()
+    const known = await this.#wait(this.#here, timeoutMs, isKnown, Boolean)
     if (known) await store.settled()
     return known
   }
@@ -62,12 +67,17 @@ export class Levels {
         .others()
         .filter(({ node, state }) => state !== 'dead' && !this.#site.peers.find(node)?.vector.covers(vector))
         .map(({ node }) => node)
-    return this.#wait(timeoutMs, lacking, (nodes) => nodes.length === 0)
+    return this.#wait(this.#abroad, timeoutMs, lacking, (nodes) => nodes.length === 0)
   }
 
-  /** What is known has grown, here or elsewhere. */
+  /** What others know has grown, or who they are has changed. */
   look(): void {
-    for (const waiter of [...this.#waiters]) waiter.look()
+    for (const waiter of [...this.#abroad]) waiter.look()
+  }
+
+  /** What this node knows has grown. */
+  lookHere(): void {
+    for (const waiter of [...this.#here]) waiter.look()
   }
 
   #reached(at: WriteAt, level: Level): Reached {
@@ -84,13 +94,13 @@ export class Levels {
     return { reached, members, met: reached >= needed }
   }
 
-  #wait<T>(timeoutMs: number, read: () => T, isEnough: (value: T) => boolean): Promise<T> {
+  #wait<T>(waiters: Set<Waiter>, timeoutMs: number, read: () => T, isEnough: (value: T) => boolean): Promise<T> {
     const value = read()
     if (isEnough(value) || this.#site.stop.happened) return Promise.resolve(value)
     return new Promise((resolve) => {
       const end = (last: T): void => {
         cancel()
-        this.#waiters.delete(waiter)
+        waiters.delete(waiter)
         resolve(last)
       }
       const waiter: Waiter = {
@@ -102,7 +112,7 @@ export class Levels {
         giveUp: () => end(read()),
       }
       const cancel = this.#site.options.clock.after(timeoutMs, waiter.giveUp)
-      this.#waiters.add(waiter)
+      waiters.add(waiter)
     })
   }
 }

@@ -106,6 +106,7 @@ export class Replication {
 
   /** To be called when a log group has settled: tells the others when there are own writes that they lack. Cheap when not. */
   nudge(): void {
+    this.#levels.lookHere()
     this.#loop.nudge()
   }
 
@@ -116,9 +117,7 @@ export class Replication {
 
   /** Whether this node knows the entries, durably, in time. @throws CounterError LOG_FAILED (as a rejection) */
   waitUntilKnown(entries: readonly WriteAt[], timeoutMs: number): Promise<boolean> {
-    const known = this.#levels.waitUntilKnown(entries, timeoutMs)
-    this.#loop.pullAll()
-    return known
+    return this.#levels.waitUntilKnown(entries, timeoutMs, () => this.#loop.pullAll())
   }
 
   status(): ClusterStatus {

@@ -66,6 +66,31 @@ test('a session reads what it wrote at another node, or is told that it cannot',
   await cluster.end()
 })
 
+test('a session whose writes are known here costs no request', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2])
+  const [a, b] = nodes as [Node, Node]
+  const { at } = await cluster.settle(a.write({ x: 1 }))
+  await cluster.until(() => b.store.vector().get(at.replica) === at.seq)
+  await cluster.pass(100)
+  cluster.network.passages.length = 0
+  for (let read = 0; read < 10; read++) assert.is(await cluster.settle(b.replication.waitUntilKnown([at], 1000)), true)
+  assert.equal(cluster.network.passages, [])
+  await cluster.end()
+})
+
+test('a session is served with the answer that brings what it lacks, though no other follows', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2])
+  const [a, b] = nodes as [Node, Node]
+  let requests = 0
+  cluster.network.plan = ({ from, path, message }) =>
+    path === '/v1/nudge' || (from === b.address && message === 0 && requests++ > 0) ? 'lose' : undefined
+  const { at } = await cluster.settle(a.write({ x: 1 }))
+  const beginMs = cluster.clock.monotonicMs()
+  assert.is(await cluster.settle(b.replication.waitUntilKnown([at], 500)), true)
+  assert.ok(cluster.clock.monotonicMs() - beginMs < 10 * cluster.network.latencyMs)
+  await cluster.end()
+})
+
 test('who waits when the node stops is told that the level was not reached', async () => {
   const { cluster, nodes } = await clusterOf([1, 2])
   const [a, b] = nodes as [Node, Node]
