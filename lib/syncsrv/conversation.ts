@@ -1,4 +1,5 @@
 // One request and its answer, message by message. Stopping ends it at once, also while a message is waited for, and so does leaving the loop.
+// Who leaves the loop with the message that ends an answer lets the connection live: the next request goes over it.
 // The last message is handed on when the answer has ended behind it: then its connection can carry the next request.
 
 import { CounterError } from '../base/errors.ts'
