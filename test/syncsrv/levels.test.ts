@@ -81,6 +81,7 @@ test('a session whose writes are known here costs no request', async () => {
 test('a session is served with the answer that brings what it lacks, though no other follows', async () => {
   const { cluster, nodes } = await clusterOf([1, 2])
   const [a, b] = nodes as [Node, Node]
+  await cluster.pass(100)
   let requests = 0
   cluster.network.plan = ({ from, path, message }) =>
     path === '/v1/nudge' || (from === b.address && message === 0 && requests++ > 0) ? 'lose' : undefined
