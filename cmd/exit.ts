@@ -22,10 +22,16 @@ export function exitCodeOf(error: unknown): number {
 export function explain(error: unknown): string {
   if (error instanceof CounterError) {
     const cause = error.cause instanceof Error ? `\n  because: ${error.cause.message}` : ''
-    return `counter: ${error.message} [${error.code}]${cause}${error.fix ? `\n${error.fix}` : ''}`
+    return `counter: ${error.message} [${error.code}]${cause}${nextStep(error)}`
   }
   if (exitCodeOf(error) === EXIT.unreachable)
     return `counter: nothing answers there (${(error as Error).message}). Is the node running?`
-  if (error instanceof ClientError) return `counter: ${error.message} [${error.type}]${error.fix ? `\n${error.fix}` : ''}`
+  if (error instanceof ClientError) return `counter: ${error.message} [${error.type}]${nextStep(error)}`
   return `counter: ${error instanceof Error ? error.stack : String(error)}`
+}
+
+/** What to do, as a sentence on a line of its own. */
+function nextStep({ fix }: { readonly fix?: string | undefined }): string {
+  if (!fix) return ''
+  return `\n${fix[0]!.toUpperCase()}${fix.slice(1)}${/[.!?:]$/.test(fix) ? '' : '.'}`
 }

@@ -85,7 +85,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
   let sync: Sync | undefined
   const store = await openStore(settings, { logger, clock, random, hash, onSettled: () => sync?.replication.nudge() })
   const { members, ...recovered } = store.recovered
-  logger.info({ ...recovered }, 'has its counts')
+  logger.info({ ...recovered, elapsedMs: Math.round(recovered.elapsedMs) }, 'has its counts')
 
   // The sync port
   const starting = new CounterError('STARTING', 'the node asks the others what they know of it before it takes writes')
@@ -163,7 +163,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     try {
       const lacking = await replication.settle(Math.min(SETTLE_MS_MAX, limitMs))
       if (lacking.length > 0)
-        logger.warn({ nodes: lacking }, 'ends before these members have all it has; they get it when it is back')
+        logger.warn({ members: lacking }, 'ends before these members have all it has; they get it when it is back')
     } catch (error) {
       logger.warn({ err: error }, 'ends without telling the others what it has')
     }

@@ -122,7 +122,7 @@ export class Roster {
     if (!this.#refused.has(address)) {
       this.#refused.add(address)
       const fix = 'add its network to COUNTER_CLUSTER_NETWORKS or its host to COUNTER_SEEDS when it belongs to the cluster'
-      logger.warn({ node, address, fix }, 'a member is not contacted, because its address is not allowed')
+      logger.warn({ member: node, address, fix }, 'a member is not contacted, because its address is not allowed')
     }
     return false
   }
@@ -212,7 +212,7 @@ export class Roster {
       const mark = markOf(member)
       if (before === mark) continue
       this.#logged.set(node, mark)
-      const fields = { node, address, incarnation }
+      const fields = { member: node, address, incarnation }
       const isNew = before === undefined || !before.endsWith(`.${incarnation}`)
       if (state === 'left') logger.info(fields, 'a member has left')
       else if (state === 'suspect') logger.info(fields, 'a member does not answer and is suspect')

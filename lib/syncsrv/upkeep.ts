@@ -71,7 +71,7 @@ export class Upkeep {
     if (conflict.incarnation === roster.self.incarnation) this.#renewal.surpassed(conflict.incarnation)
     const fix =
       'stop one of the two and give it another COUNTER_NODE_ID; no count is lost, but members hear only the one started last'
-    const fields = { code: 'NODE_ID_TAKEN', node: options.node, address: conflict.address, fix }
+    const fields = { code: 'NODE_ID_TAKEN', address: conflict.address, fix }
     options.logger.error(fields, 'another running node has the id of this one')
     roster.conflictSettled()
   }

@@ -29,6 +29,10 @@ test('an operating error is explained with its code, its cause and its fix, with
   assert.is(explain(error), 'counter: cannot listen [PORT_UNUSABLE]\n  because: EADDRINUSE\nSet COUNTER_PUBLIC_PORT.')
 })
 
+test('a fix is shown as a sentence, however it was written', () => {
+  assert.match(explain(new CounterError('NODE_ID_TAKEN', 'x', { fix: 'stop the other one' })), /\nStop the other one\.$/)
+})
+
 test('what a node has refused is explained with its type and its fix', () => {
   const error = new ClientError('member-alive', 409, 'node 2 answers', { fix: 'Drain it.' })
   assert.is(explain(error), 'counter: node 2 answers [member-alive]\nDrain it.')

@@ -252,7 +252,7 @@ test('a second process with the id is refused on one host and on another, with a
     const { code, stderr } = await startTwin(join(copies.path, `twin-${host}`), env)
     assert.is(code, 1, stderr)
     assert.match(stderr, `node id 1 is that of a running node at ${a.proxy.url}`)
-    assert.match(stderr, 'give this node another COUNTER_NODE_ID')
+    assert.match(stderr, 'Give this node another COUNTER_NODE_ID')
   }
   assert.is(await incarnationOf(a), before)
   await write(a, 5)

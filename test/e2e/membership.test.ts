@@ -89,6 +89,8 @@ test('counter cluster shows who is there, who is suspect and dead, and what is l
       .filter((line) => line.includes('"warn"'))
     assert.is(warned.length, 1, warned.join('\n'))
     assert.match(warned[0]!, 'has not answered for long and counts as dead')
+    for (const line of at(a).stderr().trimEnd().split('\n'))
+      assert.is(line.match(/"node":/g)?.length, 1, `of whom is this? ${line}`)
   }))
 
 test('a drained node ends by itself with 0, the others have all it had, and started again it joins as a new one', () =>
