@@ -74,7 +74,10 @@ export async function compareWith(site: Site, { node, address }: Member): Promis
       const cells = store.hiddenCells - hiddenBefore
       const fix = 'look for faults of disk or memory, here first; run `counter inspect` on the data directories'
       if (cells > 0) {
-        logger.warn({ node, address, cells, fix }, 'cells were missing here although they counted as known, and are repaired')
+        logger.warn(
+          { member: node, address, cells, fix },
+          'cells were missing here although they counted as known, and are repaired',
+        )
       }
       return isEqual
     } else unexpected(address, PATH, message)
