@@ -116,15 +116,18 @@ export class Site {
   }
 
   /**
-   * Takes in what a member says in a request or an answer.
+   * Takes in what a member says in a request or an answer. What it knows is forgotten when it says that it has left.
    * @param host that it came from or was reached by, '' when unknown
    * @param from the IP address a request came from, '' when unknown or when this is an answer
    */
   hear(sender: Sender, vector: VersionVector, news: News, host: string, from = ''): void {
     this.roster.heard(sender, news.members, host, from)
     const member = this.roster.find(sender.node)
-    this.peers.spoke({ ...sender, address: member?.address ?? sender.address })
-    this.peers.heard(this.nowMs, sender, vector)
+    // Of one that is too many nothing is kept, or node ids without end would fill the memory.
+    if (member === undefined) return
+    this.peers.spoke({ ...sender, address: member.address })
+    if (member.state === 'left') this.peers.forget(sender.node)
+    else this.peers.heard(this.nowMs, sender, vector)
     for (const listener of this.#listeners) listener(sender.node, news)
   }
 
