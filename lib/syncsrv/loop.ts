@@ -14,6 +14,11 @@ import type { Site } from './site.ts'
 const BACK_OFF_MS_MAX = 30_000
 /** Who was told and does not ask is told again after this, or after an interval if that is longer. */
 const TOLD_MS = 1000
+/**
+ * While each answer brings news, the next is asked for so long after the last at the soonest. Under steady writes this bounds what agreeing costs,
+ * as each exchange then carries more; it adds as much to the lag. A single write goes at once, and so does its acknowledgement.
+ */
+const GATHER_MS = 10
 
 /** What is under way with another member. */
 class Partner {
@@ -172,6 +177,7 @@ export class Loop {
     partner.pulling = true
     partner.cancel()
     try {
+      let roseBefore = false
       for (let more = true; more && this.#mayPull; ) {
         const member = this.#site.roster.find(partner.node)
         if (member === undefined || member.state === 'left' || !this.#site.roster.mayContact(member)) break
@@ -181,6 +187,9 @@ export class Loop {
         partner.failures = 0
         partner.reported = false
         more = !this.#site.draining && (rose || (partner.again && this.#isBehind(partner.node)))
+        const waitMs = partner.lastMs + GATHER_MS - this.#site.nowMs
+        if (more && rose && roseBefore && waitMs > 0) await this.#site.pause(waitMs)
+        roseBefore = rose
       }
     } catch (error) {
       partner.failures++
@@ -246,7 +255,7 @@ export class Loop {
     const unreachable = error instanceof CounterError && error.code === 'PEER_UNREACHABLE'
     if (unreachable || partner.reported) return
     partner.reported = true
-    this.#site.options.logger.warn({ err: error, node: partner.node }, 'a member does not give what this node lacks')
+    this.#site.options.logger.warn({ err: error, member: partner.node }, 'a member does not give what this node lacks')
   }
 
   /** Whether a failure is the member's. @throws what is a fault of this program */
@@ -255,14 +264,14 @@ export class Loop {
     if (error instanceof AssertionError) throw error
     if (error instanceof CounterError && error.code === 'CLOSED') return false
     this.#site.counters.failures++
-    logger.debug({ err: error, node }, 'a request to a member failed')
+    logger.debug({ err: error, member: node }, 'a request to a member failed')
     if (error instanceof RefusedError && error.why === 'REMOVED') {
       this.#renewal.removed(error.incarnation)
       return false
     }
     const code = error instanceof CounterError ? error.code : ''
     if (/^(PEER_|SYNC_)/.test(code) || code === 'DELTA_INVALID') return true
-    logger.warn({ err: error, node }, 'what a member gives cannot be kept at the moment')
+    logger.warn({ err: error, member: node }, 'what a member gives cannot be kept at the moment')
     return false
   }
 }

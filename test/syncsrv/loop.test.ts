@@ -60,4 +60,29 @@ test('no answer that is complete is given up, so that its connection can be used
   await cluster.end()
 })
 
+test('under steady writes news is gathered for some milliseconds, and a single write goes at once', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2])
+  const [a, b] = nodes as [Node, Node]
+  await cluster.pass(INTERVAL_MS)
+  const { passages } = cluster.network
+  const asked = (): number =>
+    passages.filter(({ from, path, message }) => from === b.address && path === '/v1/exchange' && message === 0).length
+
+  const { at } = await cluster.settle(a.write({ single: 1 }))
+  const startMs = cluster.clock.monotonicMs()
+  const { met } = await cluster.settle(a.replication.waitFor(at, 'all', 1000))
+  const tookMs = cluster.clock.monotonicMs() - startMs
+  assert.ok(met && tookMs < 10, `acknowledged after ${tookMs} ms`)
+
+  const before = asked()
+  for (let ms = 0; ms < 200; ms++) {
+    await cluster.settle(a.write({ steady: 1 }))
+    await cluster.settle(new Promise<void>((resolve) => cluster.clock.after(1, resolve)))
+  }
+  const exchanges = asked() - before
+  assert.ok(exchanges >= 10 && exchanges <= 24, `${exchanges} exchanges in 200 ms`)
+  await cluster.until(() => b.value('steady') === 200, 20)
+  await cluster.end()
+})
+
 test.run()
