@@ -34,16 +34,22 @@ export function residentBytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) * 1024
 }
 
-/** Builds the program and starts a node of it in an empty directory. */
-export async function startCounter(flags: string[] = []): Promise<Server & { directory: string }> {
+/** Starts a node of the built program in an empty directory. BENCH_DIST: where it was built to, BENCH_NODE_FLAGS: flags of node itself. */
+export async function startCounter(flags: string[] = []): Promise<Server & { directory: string; syncPort: number }> {
   const directory = mkdtempSync(join(tmpdir(), 'counter-bench-'))
-  const args = ['dist/cmd/counter.js', 'serve', '--public-port', '0', '--data-dir', directory, '--log-level', 'warn', ...flags]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH } })
-  const port = Number((await printed(child, /API\s+http:\/\/[^:]+:(\d+)\//))[1])
-  return { ...server('counter', child, port, directory), directory }
+  const program = `${process.env.BENCH_DIST ?? 'dist'}/cmd/counter.js`
+  const settings = ['--public-port', '0', '--sync-port', '0', '--data-dir', directory, '--log-level', 'warn', ...flags]
+  const nodeFlags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean)
+  const child = spawn(process.execPath, [...nodeFlags, program, 'serve', ...settings], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env.PATH },
+  })
+  const [, port, syncPort] = await printed(child, /API\s+http:\/\/[^:]+:(\d+)\/[^]*?Sync\s+http:\/\/[^:]+:(\d+)/)
+  return { ...server('counter', child, Number(port), directory), directory, syncPort: Number(syncPort) }
 }
 
 export function build(): void {
+  if (process.env.BENCH_DIST !== undefined) return
   execFileSync('npm', ['run', '-s', 'build'], { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
