@@ -72,14 +72,14 @@ export class ExchangeServer {
   }
 
   async *#probe(sender: Sender, from: string): AsyncGenerator<Uint8Array, void> {
-    const { peers, roster, started, options } = this.#site
+    const { peers, roster, holdsId, options } = this.#site
     const asker = { ...sender, address: completeAddress(sender.address, from) }
     const holder = peers.holderOf(sender.node, asker) ?? this.#savedHolderOf(asker)
     if (sender.life !== this.#site.life) peers.spoke(asker)
     // Cells count whose vector never came, because the asker's last life ended in the middle of an answer.
     const vector = options.store.tracesOf(sender)
     await options.store.settled()
-    yield encodeProbed({ sender: roster.sender(), started, vector, holder })
+    yield encodeProbed({ sender: roster.sender(), holdsId, vector, holder })
   }
 
   /** Where the node id was when this process did not run yet, when that is elsewhere. */

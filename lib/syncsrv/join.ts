@@ -55,6 +55,7 @@ export class Join {
       await this.#site.pause(Math.min(RETRY_MS, Math.max(1, endMs - clock.monotonicMs())))
       if (this.#site.stop.happened) throw new CounterError('CLOSED', 'the node was stopped while it started')
     }
+    await this.#askRivals()
     const why = this.#reason()
     if (why === undefined) return
     await store.renew(why, this.#above)
@@ -106,6 +107,25 @@ export class Join {
     if (holder) await this.#askHolder(holder)
   }
 
+  /**
+   * Who has asked this node under its own id meanwhile, and perhaps was not there yet when this one asked. In the turn in which there is
+   * nobody more of them the id is this process's.
+   */
+  async #askRivals(): Promise<void> {
+    const { peers, life, options } = this.#site
+    const asked = new Set<string>()
+    for (;;) {
+      const rival = peers.holderOf(options.node, { life, address: options.address })
+      if (rival === undefined || asked.has(rival.life)) break
+      asked.add(rival.life)
+      const unproven = this.#unproven
+      await this.#askHolder(rival)
+      // It was answered, and so it yields, and may be gone already.
+      if (rival.life > life) this.#unproven = unproven
+    }
+    this.#site.holdsId = true
+  }
+
   /** Where somebody was with the own node id: it is gone, it answers, or nobody knows; then it may be writing in the column. */
   async #askHolder({ node, address }: Sender): Promise<void> {
     try {
@@ -141,8 +161,8 @@ export class Join {
   }
 
   /** Another process has the node id. Of two that both start the one with the lesser life goes on. @throws CounterError NODE_ID_TAKEN */
-  #yieldTo({ sender, started }: Probed, address: string): void {
-    if (!started && sender.life > this.#site.life) return
+  #yieldTo({ sender, holdsId }: Probed, address: string): void {
+    if (!holdsId && sender.life > this.#site.life) return
     const host = hostOfAddress(address)
     throw new CounterError('NODE_ID_TAKEN', `node id ${sender.node} is that of a running node at ${address}`, {
       fix: `give this node another COUNTER_NODE_ID, or stop the one on ${host || address} first`,

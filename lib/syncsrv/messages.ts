@@ -101,8 +101,8 @@ export interface Refusal {
 export interface Probed {
   readonly kind: 'probed'
   readonly sender: Sender
-  /** Whether the answerer has come through its start, and writes. */
-  readonly started: boolean
+  /** Whether the node id is the answerer's: another process that starts with it yields. */
+  readonly holdsId: boolean
   /** All it knows of columns of the asker's node id, and of slots that the asker's incarnation has heard. */
   readonly vector: VersionVector
   /** Another process that has spoken with the asker's node id. */
@@ -118,7 +118,7 @@ const REFUSAL = 4
 const PROBED = 5
 
 const RESUMED = 1
-const STARTED = 1
+const HOLDS_ID = 1
 
 export function encodeProbe({ sender }: ProbeRequest): Uint8Array {
   return request((writer) => writeSender(writer, sender))
@@ -219,11 +219,11 @@ export function encodeRefusal({ code, reason, incarnation }: Omit<Refusal, 'kind
   return writer.written()
 }
 
-export function encodeProbed({ sender, started, vector, holder }: Omit<Probed, 'kind'>): Uint8Array {
+export function encodeProbed({ sender, holdsId, vector, holder }: Omit<Probed, 'kind'>): Uint8Array {
   const writer = new ByteWriter()
   writer.uint8(PROBED)
   writeSender(writer, sender)
-  writer.uint8(started ? STARTED : 0)
+  writer.uint8(holdsId ? HOLDS_ID : 0)
   encodeVector(writer, vector)
   writer.uint8(holder === undefined ? 0 : 1)
   if (holder !== undefined) writeSender(writer, holder)
@@ -251,9 +251,9 @@ function readWelcome(reader: ByteReader): Welcome {
 
 function readProbed(reader: ByteReader): Probed {
   const sender = readSender(reader)
-  const started = readFlags(reader, STARTED) === STARTED
+  const holdsId = readFlags(reader, HOLDS_ID) === HOLDS_ID
   const vector = decodeVector(reader)
-  return { kind: 'probed', sender, started, vector, holder: readFlags(reader, 1) === 1 ? readSender(reader) : undefined }
+  return { kind: 'probed', sender, holdsId, vector, holder: readFlags(reader, 1) === 1 ? readSender(reader) : undefined }
 }
 
 function request(write: (writer: ByteWriter) => void): Uint8Array {

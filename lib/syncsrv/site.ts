@@ -88,6 +88,8 @@ export class Site {
   folds: readonly Fold[] = []
   /** Those of which the folded column is not sent to members that can make it themselves. */
   foldsApart: readonly Fold[] = []
+  /** Whether the node id is this process's: another that starts with it yields, whatever its life. */
+  holdsId = false
   /** Whether the start is over, and writes are taken. */
   started = false
   /** Set while this node hands over what it has: it then asks only once an interval. */

@@ -153,6 +153,22 @@ test('of two processes with one node id that start at once exactly one goes on',
   await cluster.end()
 })
 
+test('of two processes with one node id exactly one goes on, also when one starts while the other asks somebody who is slow', async () => {
+  for (let seed = 1; seed <= 8; seed++) {
+    const cluster = new Cluster(seed)
+    const [first, second] = [cluster.add(1), cluster.add(1)]
+    const slow = 'http://10.0.0.9:3001'
+    cluster.seeds = [first.address, second.address, slow]
+    cluster.network.plan = ({ to }) => (to === slow ? 'lose' : undefined)
+    const starts = [first.start()]
+    await cluster.pass(500)
+    starts.push(second.start())
+    const results = await cluster.settle(Promise.allSettled(starts))
+    assert.equal(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'], `seed ${seed}`)
+    await cluster.end()
+  }
+})
+
 test('a copy of a directory starts under a new column of the same node, when the first one is gone', async () => {
   const { cluster, nodes } = await clusterOf([1, 2])
   const [a, b] = nodes as [Node, Node]

@@ -56,7 +56,7 @@ const answers = {
   cells: encodeCellsInto(new ByteWriter(), 300, Uint8Array.of(1, 2, 3)),
   done: encodeDone(),
   refusal: encodeRefusal({ code: 'REMOVED', reason: 'it has left', incarnation: 2 ** 50 }),
-  probed: encodeProbed({ sender, started: true, vector, holder: { ...sender, life: 'aaaaaaaaaaaaaaaa' } }),
+  probed: encodeProbed({ sender, holdsId: true, vector, holder: { ...sender, life: 'aaaaaaaaaaaaaaaa' } }),
 }
 const all: [string, Uint8Array, (bytes: Uint8Array) => unknown][] = [
   ...Object.entries(requests).map(([name, [bytes, decode]]) => [name, bytes, decode] as [string, Uint8Array, () => unknown]),
@@ -81,7 +81,7 @@ test('what is written is read again', () => {
   assert.equal(decodeMessage(answers.done), { kind: 'done' })
   assert.equal(decodeMessage(answers.refusal), { kind: 'refusal', code: 'REMOVED', reason: 'it has left', incarnation: 2 ** 50 })
   const holder = { ...sender, life: 'aaaaaaaaaaaaaaaa' }
-  assert.equal(decodeMessage(answers.probed), { kind: 'probed', sender, started: true, vector, holder })
+  assert.equal(decodeMessage(answers.probed), { kind: 'probed', sender, holdsId: true, vector, holder })
 })
 
 const isRefused = (decode: (bytes: Uint8Array) => unknown, bytes: Uint8Array): boolean => {
