@@ -205,7 +205,6 @@ test('a node whose others do not answer ends in order too, and says who lacks wh
     await endInOrder(cluster, a)
     assert.match(process!.stderr(), 'ends before these members have all it has')
     b.process!.child.kill('SIGCONT')
-    assert.equal(await read(b.process!, ['kept']), { kept: 0 })
     await cluster.start(a)
     await untilAllRead([a.process!, b.process!], { kept: 1 })
   } finally {
