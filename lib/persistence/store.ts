@@ -350,6 +350,11 @@ export class Store {
     return this.#replica.tracesOf(self)
   }
 
+  /** What is known of a node's incarnations, see Replica.livesOf. */
+  livesOf(node: number): VersionVector {
+    return this.#replica.livesOf(node)
+  }
+
   /** The cells that `known` does not cover, see Replica.since. They may leave the process only after settled(). */
   since(known: VersionVector, start?: SinceStart): Generator<SinceStep, void> {
     return this.#replica.since(known, start)

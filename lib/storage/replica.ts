@@ -110,6 +110,19 @@ export class Replica {
   }
 
   /**
+   * What is known of a node's incarnations, as folding asks: where single cells of one go beyond the vector, up to where they go; what
+   * is folded, as far as the vector says.
+   */
+  livesOf(node: number): VersionVector {
+    const lives = new VersionVector()
+    for (const { replica, seq } of this.vector()) if (replica.node === node) lives.raise(replica, seq)
+    for (const { replica, highest } of this.#columns) {
+      if (replica.node === node && replica.incarnation !== FOLDED) for (const seq of highest) lives.raise(replica, seq)
+    }
+    return lives
+  }
+
+  /**
    * Goes on under another own column; the one before becomes an ordinary column of somebody else.
    * The caller has made sure that nothing of the new one is missing here: its next number is above all that are known.
    */

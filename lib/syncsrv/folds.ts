@@ -4,7 +4,6 @@
 
 import { CounterError } from '../base/errors.ts'
 import { admitsFold, decideFold, type Fold } from '../cluster/index.ts'
-import { FOLDED, type VersionVector } from '../storage/index.ts'
 import { FOLDS_MAX } from './messages.ts'
 import type { Site } from './site.ts'
 
@@ -49,13 +48,14 @@ export class Folds {
 
   /** Folds what can be. To be called once an interval; one fold of a node is under way at a time. */
   consider(): void {
-    const { self } = this.#site.options.store
+    const { store } = this.#site.options
+    const { self } = store
     for (const known of this.#newest.values()) if (known.age++ === ALONE_INTERVALS) this.#tell()
     const own = this.#decide()
     if (own !== undefined) this.#start(own)
     for (const { fold } of this.#newest.values()) {
       const isOpen = fold.node !== self.node || fold.mark < self.incarnation
-      if (isOpen && this.#mayStart(fold.node) && admitsFold(this.#knownOf(fold.node), fold)) this.#start(fold)
+      if (isOpen && this.#mayStart(fold.node) && admitsFold(store.livesOf(fold.node), fold)) this.#start(fold)
     }
   }
 
@@ -65,16 +65,12 @@ export class Folds {
     const others = roster.others().map(({ node }) => peers.find(node)?.vector)
     // Of a member that was not heard yet nothing is known.
     if (!this.#mayStart(self.node) || !others.every((vector) => vector !== undefined)) return undefined
-    return decideFold(self, this.#knownOf(self.node), others)
+    // Cells count whose vector never came: whoever has some does not know exactly what the others do.
+    return decideFold(self, options.store.livesOf(self.node), others)
   }
 
   #mayStart(node: number): boolean {
     return !this.#running.has(node) && !this.#tooMuch.has(node)
-  }
-
-  /** What is known of the node. Cells count whose vector never came: whoever has some does not know exactly what the others do. */
-  #knownOf(node: number): VersionVector {
-    return this.#site.options.store.tracesOf({ node, incarnation: FOLDED })
   }
 
   #start(fold: Fold): void {
@@ -91,13 +87,16 @@ export class Folds {
       this.#note(fold)
       this.#failed.delete(node)
       counters.folds++
-      options.logger.info({ node, incarnations: finals.length }, 'folded old incarnations of a node into one column')
+      options.logger.info({ member: node, incarnations: finals.length }, 'folded old incarnations of a node into one column')
     } catch (error) {
       if (!(error instanceof CounterError)) throw error
       if (error.code === 'COUNT_OVERFLOW') this.#tooMuch.add(node)
       if (error.code === 'CLOSED' || this.#failed.has(node)) return
       this.#failed.add(node)
-      options.logger.warn({ err: error, node, fix: error.fix }, 'old incarnations of a node could not be folded; they stay apart')
+      options.logger.warn(
+        { err: error, member: node, fix: error.fix },
+        'old incarnations of a node could not be folded; they stay apart',
+      )
     }
   }
 

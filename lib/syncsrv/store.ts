@@ -14,6 +14,8 @@ export interface SyncStore {
    * column of the node, and of the columns of slots that this life has heard. It may leave only after settled().
    */
   tracesOf(self: ReplicaId): VersionVector
+  /** What is known of a node's incarnations; where single cells of one go beyond the vector, up to where they go. */
+  livesOf(node: number): VersionVector
   /** undefined when all that is known is acknowledged; else a promise for it. Rejects when the log failed. */
   settled(): Promise<void> | undefined
   /**

@@ -116,15 +116,14 @@ export class World {
   /** As lib/syncsrv/folds.ts does it. */
   considerFolds(member: Member): void {
     const { replica, node } = member
-    const knownOf = (of: number) => replica.tracesOf({ node: of, incarnation: FOLDED })
     const others = this.members.filter((other) => other.joined && other !== member).map((other) => member.heard.get(other.node))
     if (!member.running.has(node) && others.every((vector) => vector !== undefined)) {
-      const fold = decideFold(replica.self, knownOf(node), others)
+      const fold = decideFold(replica.self, replica.livesOf(node), others)
       if (fold) this.#start(member, fold)
     }
     for (const fold of member.folds.values()) {
       const isOpen = fold.node !== node || fold.mark < replica.self.incarnation
-      if (isOpen && !member.running.has(fold.node) && admitsFold(knownOf(fold.node), fold)) this.#start(member, fold)
+      if (isOpen && !member.running.has(fold.node) && admitsFold(replica.livesOf(fold.node), fold)) this.#start(member, fold)
     }
   }
 
@@ -165,7 +164,10 @@ export class World {
         if (!asker.joined) continue
         for (const answerer of this.members) if (answerer !== asker && answerer.joined) this.exchange(asker, answerer, Infinity)
         this.considerFolds(asker)
-        for (let step = 0; step <= NAMES.length; step++) this.stepFolds(asker)
+        for (let step = 0; step <= NAMES.length; step++) {
+          this.check(asker)
+          this.stepFolds(asker)
+        }
         this.check(asker)
       }
     }
