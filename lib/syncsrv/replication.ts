@@ -159,8 +159,21 @@ export class Replication {
 
   /** Refuses writes, hands over all counts and leaves. Resolves when that is done. @throws CounterError CLOSED */
   drain(): Promise<void> {
-    this.#draining ??= handOver(this.#site, this.#loop).then(() => this.#hasLeft())
+    this.#draining ??= this.#drain()
     return this.#draining
+  }
+
+  /** What fails is logged here: whoever asked for it has been answered long ago. */
+  async #drain(): Promise<void> {
+    const { options, stop } = this.#site
+    try {
+      await handOver(this.#site, this.#loop)
+    } catch (error) {
+      const fix = 'what it has counted is on its disk; stop it, see to what is named here, and start it again'
+      if (!stop.happened) options.logger.error({ err: error, fix }, 'could not hand over its counts, and has not left')
+      throw error
+    }
+    this.#hasLeft()
   }
 
   /**
@@ -171,7 +184,7 @@ export class Replication {
     const vector = await this.#site.sharedVector()
     const lacking = await this.#levels.waitUntilHeld(vector, 0)
     if (lacking.length === 0 || timeoutMs <= 0) return lacking
-    this.#loop.tellAll().catch(() => {})
+    void this.#loop.tellAll()
     return this.#levels.waitUntilHeld(vector, timeoutMs)
   }
 
@@ -181,7 +194,7 @@ export class Replication {
     this.#site.peers.forget(node)
     this.#loop.refresh()
     this.#levels.look()
-    this.#loop.tellAll().catch(() => {})
+    void this.#loop.tellAll()
   }
 
   /** Asks a member to drain itself. @throws CounterError MEMBER_UNKNOWN, PEER_UNREACHABLE, PEER_REFUSED */

@@ -2,6 +2,7 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { CounterError } from '../../lib/base/errors.ts'
 import { clusterOf, INTERVAL_MS, type Node } from './cluster.ts'
 
 const test = suite('syncsrv/handover')
@@ -17,6 +18,16 @@ test('a node whose disk is full leaves when there is room again', async () => {
   await cluster.settle(drained)
   assert.is(b.viewOf(a)!.state, 'left')
   assert.is(b.value('x'), 1)
+  await cluster.end()
+})
+
+test('a node that cannot hand over says why', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2])
+  const [a] = nodes as [Node]
+  a.store.settled = () => Promise.reject(new CounterError('LOG_FAILED', 'the disk is gone'))
+  await cluster.settle(a.replication.requestDrain(1))
+  await cluster.pass(INTERVAL_MS)
+  assert.ok(a.logger.lines.includes('could not hand over its counts, and has not left'))
   await cluster.end()
 })
 
