@@ -25,6 +25,8 @@ export class Column {
   marks = new Float64Array(CHUNK_SPANS)
   /** Whether anything was ever subtracted. */
   subtracted = false
+  /** The folded column of its node, when that may include cells of this one; kept by slots.ts. */
+  cover: Column | undefined
 
   constructor(replica: ReplicaId) {
     this.replica = replica

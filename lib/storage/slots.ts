@@ -56,8 +56,7 @@ export class Slots {
 
   /** Whether the column's cell in the row counts: it does not when the node's folded cell includes it. */
   counts(column: Column, row: number): boolean {
-    const columns = this.#byNode.get(column.replica.node)
-    return columns === undefined || counts(columns, column, row)
+    return counts(column, row)
   }
 
   get nodes(): IterableIterator<NodeColumns> {
@@ -115,8 +114,8 @@ export class Slots {
       }
       let real = 0n
       for (const column of columns.real) {
-        if (counts(columns, column, keyed)) real += column.exactPlusOf(keyed)
-        if (named !== -1 && counts(columns, column, named)) real += column.exactPlusOf(named)
+        if (counts(column, keyed)) real += column.exactPlusOf(keyed)
+        if (named !== -1 && counts(column, named)) real += column.exactPlusOf(named)
       }
       if (heard > real) excess += heard - real
     }
@@ -140,6 +139,9 @@ export class Slots {
       }
     }
     this.#anyFolded = [...this.#byNode.values()].some(({ folded }) => folded !== undefined)
+    for (const { real, folded } of this.#byNode.values()) {
+      for (const column of real) column.cover = column.replica.incarnation > FOLDED ? folded : undefined
+    }
     this.#heard = [...this.#byNode.values()].filter(({ slots }) => slots.length > 0)
     this.#real = this.#heard.length === 0 ? columns : columns.filter(({ replica }) => replica.node < SLOT_BASE)
   }
@@ -155,14 +157,12 @@ export class Slots {
 }
 
 /** Whether the column's cell in the row counts: it does not when the node's folded cell includes it. */
-export function counts({ folded }: NodeColumns, column: Column, row: number): boolean {
-  const { incarnation } = column.replica
-  return folded === undefined || incarnation <= FOLDED || folded.seqOf(row) < incarnation
-}
+export const counts = ({ cover, replica }: Column, row: number): boolean =>
+  cover === undefined || cover.seqOf(row) < replica.incarnation
 
 function plusOf(columns: NodeColumns, row: number): number {
   let plus = 0
-  for (const column of columns.real) if (counts(columns, column, row)) plus += column.plusOf(row)
+  for (const column of columns.real) if (counts(column, row)) plus += column.plusOf(row)
   return plus
 }
 

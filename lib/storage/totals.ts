@@ -146,7 +146,7 @@ export class TotalsWalk {
   #addReal(node: NodeColumns, row: number): void {
     for (const column of node.real) {
       const cells = column.cells[row >>> CHUNK_SHIFT]
-      if (cells === undefined || !counts(node, column, row)) continue
+      if (cells === undefined || !counts(column, row)) continue
       const at = (row & CHUNK_MASK) * CELL_WORDS
       const low = this.#low + cells[at]!
       const high = this.#high + cells[at + 1]! + (low >= WORD ? 1 : 0)
