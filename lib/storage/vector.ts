@@ -62,7 +62,9 @@ export class VersionVector {
 
   copy(): VersionVector {
     const copy = new VersionVector()
-    copy.merge(this)
+    // Entries are replaced and never changed, so both may have them.
+    for (const [key, entry] of this.#entries) copy.#entries.set(key, entry)
+    for (const [node, mark] of this.#marks) copy.#marks.set(node, mark)
     return copy
   }
 
