@@ -2,7 +2,7 @@
 // this is what write levels and the folding count on. What third parties tell of a member never comes here.
 
 import type { VersionVector } from '../storage/index.ts'
-import { type Lag, Trail } from './lag.ts'
+import { Trail } from './lag.ts'
 import type { Sender } from './messages.ts'
 
 export interface Peer {
@@ -55,12 +55,6 @@ export class Peers {
 
   find(node: number): Peer | undefined {
     return this.#peers.get(node)
-  }
-
-  /** What the node is behind of `own`, and `known` of the node; undefined when it was never heard. */
-  lagOf(nowMs: number, node: number, own: Trail, known: VersionVector): { lacks: Lag; ahead: Lag } | undefined {
-    const peer = this.#peers.get(node)
-    return peer && { lacks: peer.trail.lagOf(nowMs, known), ahead: own.lagOf(nowMs, peer.vector) }
   }
 
   forget(node: number): void {

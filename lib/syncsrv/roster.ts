@@ -4,7 +4,7 @@
 
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/log.ts'
-import type { Member, Membership } from '../cluster/index.ts'
+import { MEMBERS_MAX, type Member, type Membership } from '../cluster/index.ts'
 import type { Sender } from './messages.ts'
 import type { SyncStore } from './store.ts'
 
@@ -120,6 +120,8 @@ export class Roster {
     const { mayContact, logger } = this.#options
     if (!address.startsWith(':') && mayContact(address, this.#from.get(node))) return true
     if (!this.#refused.has(address)) {
+      // Members that move about are told of again now and then.
+      if (this.#refused.size === MEMBERS_MAX) this.#refused.clear()
       this.#refused.add(address)
       const fix = 'add its network to COUNTER_CLUSTER_NETWORKS or its host to COUNTER_SEEDS when it belongs to the cluster'
       logger.warn({ member: node, address, fix }, 'a member is not contacted, because its address is not allowed')
@@ -134,11 +136,12 @@ export class Roster {
    */
   heard(sender: Sender, members: readonly Member[], host: string, from?: string): void {
     const nowMs = this.#options.clock.monotonicMs()
-    if (from) this.#from.set(sender.node, from)
     const complete = members.map((member) =>
       member.node === sender.node ? { ...member, address: completeAddress(member.address, host) } : member,
     )
     const changed = this.#membership.heard(nowMs, complete)
+    // Not of one that is a member too many.
+    if (from && this.find(sender.node)) this.#from.set(sender.node, from)
     if (this.#membership.reached(nowMs, sender.node) || changed) this.#changed()
   }
 
