@@ -34,18 +34,22 @@ export function decideFold(self: ReplicaId, own: VersionVector, others: readonly
     livesOf(other, node).some(({ incarnation }) => incarnation <= mark && own.get({ node, incarnation }) === 0),
   )
   if (agreed.length < FOLD_AT_LEAST || unknown) return undefined
-  return { node, mark, finals: agreed }
+  const base = own.get(folded)
+  return { node, mark, finals: base === 0 ? agreed : [{ incarnation: FOLDED, seq: base }, ...agreed] }
 }
 
 /**
- * Whether exactly what the fold says is known of the node's incarnations up to its mark.
+ * Whether exactly what the fold says is known of the node's incarnations up to its mark, and the folded column that they are added to: who
+ * met a wiped node before the others did knows its new ones, and nothing of those that were folded before.
  * @param own as for decideFold
  */
 export function admitsFold(own: VersionVector, { node, mark, finals }: Fold): boolean {
-  if (own.get({ node, incarnation: FOLDED }) >= mark) return false
+  const folded = own.get({ node, incarnation: FOLDED })
+  const base = finals.find(({ incarnation }) => incarnation === FOLDED)?.seq ?? 0
+  if (folded >= mark || folded < base) return false
   const lives = livesOf(own, node).filter(({ incarnation }) => incarnation <= mark)
   const known = new Map(lives.map(({ incarnation, seq }) => [incarnation, seq]))
-  const open = finals.filter(({ incarnation }) => !own.isFolded({ node, incarnation }))
+  const open = finals.filter(({ incarnation }) => incarnation > FOLDED && !own.isFolded({ node, incarnation }))
   return open.length === known.size && open.every(({ incarnation, seq }) => known.get(incarnation) === seq)
 }
 

@@ -24,7 +24,10 @@ export interface Member {
   readonly publicUrl: string
 }
 
-/** All old incarnations of a node up to `mark`, with the last sequence number of each: every member knows all of them. */
+/**
+ * All old incarnations of a node up to `mark`, with the last sequence number of each: every member knows all of them. Incarnation 1 among them
+ * is the folded column that they are added to, and its number the mark of the fold before.
+ */
 export interface Fold {
   readonly node: number
   readonly mark: number

@@ -4,6 +4,7 @@
 
 import { CounterError } from '../base/errors.ts'
 import { admitsFold, decideFold, type Fold } from '../cluster/index.ts'
+import { FOLDED } from '../storage/index.ts'
 import { FOLDS_MAX } from './messages.ts'
 import type { Site } from './site.ts'
 
@@ -87,7 +88,8 @@ export class Folds {
       this.#note(fold)
       this.#failed.delete(node)
       counters.folds++
-      options.logger.info({ member: node, incarnations: finals.length }, 'folded old incarnations of a node into one column')
+      const incarnations = finals.filter(({ incarnation }) => incarnation > FOLDED).length
+      options.logger.info({ member: node, incarnations }, 'folded old incarnations of a node into one column')
     } catch (error) {
       if (!(error instanceof CounterError)) throw error
       if (error.code === 'COUNT_OVERFLOW') this.#tooMuch.add(node)

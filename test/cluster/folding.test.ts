@@ -63,7 +63,7 @@ test('of very many as many as can be told', () => {
 test('imports, lists, the folded column and other nodes are not among them', () => {
   const own = vectorOf([...OLD, [0, 7], [LIST_INCARNATIONS + 1, 1], [FOLDED, 5]])
   own.raise({ node: 2, incarnation: 15 }, 1)
-  assert.equal(decideFold(SELF, own, [own]), FOLD)
+  assert.equal(decideFold(SELF, own, [own]), { ...FOLD, finals: [{ incarnation: FOLDED, seq: 5 }, ...FOLD.finals] })
 })
 
 test('who has not folded what is folded here does not stand in the way', () => {
@@ -143,13 +143,17 @@ for (const [title, known, admits] of [
 }
 
 test('a second fold is admitted only by who has done the first', () => {
-  const second: Fold = { node: 1, mark: 60, finals: [50, 60].map((incarnation) => ({ incarnation, seq: 1 })) }
+  const lives = [50, 60].map((incarnation) => ({ incarnation, seq: 1 }))
+  const second: Fold = { node: 1, mark: 60, finals: [{ incarnation: FOLDED, seq: 40 }, ...lives] }
   const later = [
     [50, 1],
     [60, 1],
   ] as const
   assert.is(admitsFold(vectorOf([[FOLDED, 40], ...later]), second), true)
+  assert.is(admitsFold(vectorOf([[FOLDED, 45], ...later]), second), true)
   assert.is(admitsFold(vectorOf([...OLD, ...later]), second), false)
+  assert.is(admitsFold(vectorOf([[FOLDED, 39], ...later]), second), false)
+  assert.is(admitsFold(vectorOf(later), second), false, 'a newcomer may know the later ones and not what was folded')
 })
 
 test('who can fold for itself is shown what was before; everybody else what is', () => {
