@@ -68,6 +68,9 @@ export interface ApiCluster {
    * @throws CounterError MEMBER_UNKNOWN, PEER_UNREACHABLE, PEER_REFUSED
    */
   drain(node: number): Promise<void>
-  /** Makes a member that is gone for good one no longer. @throws CounterError MEMBER_UNKNOWN, MEMBER_ALIVE */
-  remove(node: number): void
+  /**
+   * Makes a member that is gone for good one no longer. Resolves when that is on disk.
+   * @throws CounterError MEMBER_UNKNOWN, MEMBER_ALIVE, DISK_FULL
+   */
+  remove(node: number): Promise<void>
 }

@@ -25,9 +25,9 @@ export function createMembers(cluster: ApiCluster): Record<MembersId, Handler> {
       return { status: 202, contentType: JSON_TYPE, body: `{"node":${node},"draining":true}` }
     },
 
-    removeMember(exchange) {
+    async removeMember(exchange) {
       const node = nodeIn(exchange)
-      cluster.remove(node)
+      await cluster.remove(node)
       return { status: 200, contentType: JSON_TYPE, body: `{"node":${node},"left":true}` }
     },
   }

@@ -188,13 +188,20 @@ export class Replication {
     return this.#levels.waitUntilHeld(vector, timeoutMs)
   }
 
-  /** Takes out a member that is dead for good. @throws CounterError MEMBER_UNKNOWN, MEMBER_ALIVE */
-  remove(node: number): void {
+  /**
+   * Takes out a member that is dead for good. Resolves when the members file says so.
+   * @throws CounterError MEMBER_UNKNOWN, MEMBER_ALIVE, at once; what SyncStore.saveMembers throws (as a rejection)
+   */
+  remove(node: number): Promise<void> {
     this.#site.roster.remove(node)
+    const saved = Promise.resolve(this.#site.roster.saved())
     this.#site.peers.forget(node)
     this.#loop.refresh()
     this.#levels.look()
     void this.#loop.tellAll()
+    // The roster has logged it, for who does not wait.
+    saved.catch(() => {})
+    return saved
   }
 
   /** Asks a member to drain itself. @throws CounterError MEMBER_UNKNOWN, PEER_UNREACHABLE, PEER_REFUSED */

@@ -58,7 +58,7 @@ export class FakeCluster implements ApiCluster {
     this.#order(`drain ${node}`)
   }
 
-  remove(node: number): void {
+  async remove(node: number): Promise<void> {
     this.#order(`remove ${node}`)
   }
 

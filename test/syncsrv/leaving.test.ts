@@ -136,6 +136,31 @@ test('only a dead member can be removed; one that comes back takes a new incarna
   await cluster.end()
 })
 
+test('a removal is answered when it is on disk, and is there after a crash', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2])
+  const [a, b] = nodes as [Node, Node]
+  b.kill()
+  await cluster.until(() => stateOf(b, a) === 'dead', 3 * SUSPECT_MS)
+  let release = (): void => {}
+  const gate = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const save = a.store.saveMembers.bind(a.store)
+  a.store.saveMembers = (bytes) => gate.then(() => save(bytes))
+  let isAnswered = false
+  const removed = a.replication.remove(2).then(() => {
+    isAnswered = true
+  })
+  await cluster.pass(2 * INTERVAL_MS)
+  assert.is(isAnswered, false)
+  release()
+  await cluster.settle(removed)
+  a.kill()
+  await cluster.settle(a.start())
+  assert.is(stateOf(b, a), 'left')
+  await cluster.end()
+})
+
 test('a member that was only cut off and was removed hears it and joins again by itself', async () => {
   const { cluster, nodes } = await clusterOf([1, 2, 3])
   const [a, b, c] = nodes as [Node, Node, Node]
