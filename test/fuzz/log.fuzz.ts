@@ -8,7 +8,9 @@ import { crc32 } from 'node:zlib'
 import { CounterError } from '../../lib/base/errors.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from '../../lib/persistence/frame.ts'
-import { Machine, once, valueOf } from '../persistence/harness.ts'
+import type { Store } from '../../lib/persistence/index.ts'
+import { encodeCells, encodeKnown, FOLDED } from '../../lib/storage/index.ts'
+import { Machine, nameBytes, once, valueOf } from '../persistence/harness.ts'
 import { damaged } from './damage.ts'
 
 const OPS = 12
@@ -26,6 +28,18 @@ function resealed(bytes: Uint8Array): Uint8Array {
   return bytes
 }
 
+/** Another node's lives become one, and then this node's own first ones, of which the present one is moved away. */
+async function foldAndMove(machine: Machine, store: Store): Promise<void> {
+  const cells = [{ name: nameBytes('theirs'), plus: 3n, minus: 1n }]
+  for (const incarnation of [10, 20]) {
+    await machine.settle(store.merge(encodeCells({ node: 7, incarnation }, 1, cells)))
+    await machine.settle(store.merge(encodeKnown({ node: 7, incarnation }, 1)))
+  }
+  await machine.settle(store.fold(7, 20))
+  const { node, incarnation } = store.self
+  await machine.settle(store.merge(encodeKnown({ node, incarnation: FOLDED }, incarnation + 5)))
+}
+
 export async function fuzzLog(runs: number, seed: number): Promise<Map<string, number>> {
   const random = seededRandom(seed)
   const ends = new Map<string, number>()
@@ -33,6 +47,7 @@ export async function fuzzLog(runs: number, seed: number): Promise<Map<string, n
   let store = await machine.open()
   for (let index = 0; index < OPS; index++) {
     const key = index % 3 === 0 ? once(`k${index}`) : undefined
+    if (index === OPS / 2) await foldAndMove(machine, store)
     await machine.settle(
       machine.write(store, { hot: 1, [`op-${index}`]: 1, cold: index % 4 === 0 ? -1 : 1 }, key, `reply ${index}`),
     )

@@ -35,6 +35,20 @@ async function holdsAll(machine: Machine, names: number): Promise<void> {
 
 test('a log of version 1 opens', () => holdsAll(machineWith('log-v1'), 10))
 
+test('a log of version 1 with a fold and a move opens', async () => {
+  const machine = machineWith('log-v1-fold')
+  for (const hard of [true, false]) {
+    const store = await machine.open()
+    assert.equal([valueOf(store, 'theirs'), valueOf(store, 'ours')], [28, 6])
+    const lives = [...store.vector()]
+      .filter(({ replica }) => replica.node === 7)
+      .map(({ replica, seq }) => [replica.incarnation, seq])
+    assert.equal(lives, [[1, 20]])
+    assert.is(store.status().names, 2)
+    await (hard ? machine.powerCut(0) : machine.kill())
+  }
+})
+
 test('a snapshot of version 1 opens, with the log behind it', async () => {
   const machine = machineWith('log-v1', 'snapshot-v1')
   const first = machine.files('log')[0]!
