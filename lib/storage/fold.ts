@@ -15,9 +15,26 @@ const STEP_ROWS = 4096
  * Adds the cells of `sources` to `target`, row by row; a row that is folded already is passed over. Each step is a few milliseconds.
  * @param sources the incarnations to be folded, ascending
  * @param table whose rows they are; it may grow meanwhile
- * @throws CounterError COUNT_OVERFLOW when a sum would pass 2^64 - 1; the rows before are folded, which changes no value
+ * @throws CounterError COUNT_OVERFLOW when a sum would pass 2^64 - 1, before anything is folded: half of it would be sent to whoever asks
  */
 export function* foldRows(target: Column, sources: readonly Column[], table: Table): Generator<void, void> {
+  yield* eachStep(sources, table, (there, first, end) => {
+    if (mayOverflow(target, there, first, end)) for (let row = first; row < end; row++) sumRow(target, there, row)
+  })
+  yield* eachStep(sources, table, (there, first, end) => {
+    for (let row = first; row < end; row++) {
+      const last = sumRow(target, there, row)
+      if (last !== 0) target.join(row, SUM.low, SUM.high, SUM.minusLow, SUM.minusHigh, last)
+    }
+  })
+}
+
+/** Gives the rows [first, end), all in one chunk, and those of the sources that have cells there. */
+function* eachStep(
+  sources: readonly Column[],
+  table: Table,
+  take: (there: readonly Column[], first: number, end: number) => void,
+): Generator<void, void> {
   for (let first = 0; first < table.rowCount; first += STEP_ROWS) {
     const chunk = first >>> CHUNK_SHIFT
     const there = sources.filter((source) => source.cells[chunk] !== undefined)
@@ -26,25 +43,45 @@ export function* foldRows(target: Column, sources: readonly Column[], table: Tab
       first = Math.floor(first / CHUNK_ROWS + 1) * CHUNK_ROWS - STEP_ROWS
       continue
     }
-    const end = Math.min(first + STEP_ROWS, table.rowCount)
-    for (let row = first; row < end; row++) foldRow(target, there, row)
+    take(there, first, Math.min(first + STEP_ROWS, table.rowCount))
     yield
   }
 }
 
-function foldRow(target: Column, sources: readonly Column[], row: number): void {
+/** Whether the high words of any rows could come to 2^32 together: nearly never, at a fraction of the sums themselves. */
+function mayOverflow(target: Column, sources: readonly Column[], first: number, end: number): boolean {
+  const chunk = first >>> CHUNK_SHIFT
+  let plus = 0
+  let minus = 0
+  for (const column of [target, ...sources]) {
+    plus += 1 + highestWord(column.cells[chunk], CELL_WORDS, first, end)
+    minus += 1 + highestWord(column.minus[chunk], 2, first, end)
+  }
+  return Math.max(plus, minus) >= WORD
+}
+
+/** The highest of the words that come second in the entries of the rows. */
+function highestWord(words: Uint32Array | undefined, stride: number, first: number, end: number): number {
+  let highest = 0
+  if (words === undefined) return 0
+  const to = ((end - 1) & CHUNK_MASK) * stride + 1
+  for (let at = (first & CHUNK_MASK) * stride + 1; at <= to; at += stride) if (words[at]! > highest) highest = words[at]!
+  return highest
+}
+
+/** Leaves in SUM what the row's folded cell is to hold, and returns its sequence number; 0 when there is nothing to be folded. */
+function sumRow(target: Column, sources: readonly Column[], row: number): number {
   const before = target.seqOf(row)
-  let last = before
-  const sum = { low: 0, high: 0, minusLow: 0, minusHigh: 0 }
+  let last = 0
+  SUM.low = SUM.high = SUM.minusLow = SUM.minusHigh = 0
   for (const source of sources) {
     const { incarnation } = source.replica
     if (incarnation <= before || source.seqOf(row) === 0) continue
-    add(sum, source, row)
+    add(SUM, source, row)
     last = incarnation
   }
-  if (last === before) return
-  add(sum, target, row)
-  target.join(row, sum.low, sum.high, sum.minusLow, sum.minusHigh, last)
+  if (last !== 0) add(SUM, target, row)
+  return last
 }
 
 interface Sum {
@@ -53,6 +90,9 @@ interface Sum {
   minusLow: number
   minusHigh: number
 }
+
+/** Scratch. */
+const SUM: Sum = { low: 0, high: 0, minusLow: 0, minusHigh: 0 }
 
 function add(sum: Sum, column: Column, row: number): void {
   const chunk = row >>> CHUNK_SHIFT

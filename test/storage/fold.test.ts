@@ -134,6 +134,10 @@ for (const [plus, minus] of [
     )
     assert.equal([value(replica, 'before'), value(replica, 'x')], [3n, (plus - minus) * (MAX + 1n)])
     assert.is(replica.vector().get(column(FOLDED)), 0)
+    assert.not.ok(
+      stateOf(replica).some((line) => line.includes(`.${FOLDED} `)),
+      'nothing is half folded',
+    )
     const other = replicaAt(8, 1000)
     pull(other, replica)
     assert.equal([value(other, 'before'), value(other, 'x')], [3n, (plus - minus) * (MAX + 1n)])
