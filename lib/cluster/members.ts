@@ -8,6 +8,7 @@
 import { isUtf8 } from 'node:buffer'
 import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { CounterError } from '../base/errors.ts'
+import { LIST_INCARNATIONS, NODE_MAX } from '../storage/index.ts'
 import type { Member, MemberState } from './member.ts'
 
 /** Members at most, those that left included. */
@@ -18,7 +19,6 @@ export const ADDRESS_BYTES_MAX = 512
 export const EDITION_MAX = 2 ** 52
 
 const VERSION = 1
-const NODE_MAX = 2 ** 31 - 1
 const STATES: readonly MemberState[] = ['alive', 'suspect', 'dead', 'left']
 /** Bytes that an encoded member takes at least. */
 const MEMBER_BYTES_MIN = 6
@@ -70,6 +70,7 @@ export function readMember(reader: ByteReader): Member {
   const node = reader.varint()
   if (node > NODE_MAX) reader.fail(`node id ${node}`)
   const incarnation = reader.varint()
+  if (incarnation >= LIST_INCARNATIONS) reader.fail(`incarnation ${incarnation}`)
   const edition = reader.varint()
   if (edition > EDITION_MAX) reader.fail(`edition ${edition}`)
   const code = reader.uint8()

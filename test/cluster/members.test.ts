@@ -16,7 +16,7 @@ const address = fc
 const someMember: fc.Arbitrary<Member> = fc.record(
   {
     node: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
-    incarnation: fc.maxSafeNat(),
+    incarnation: fc.maxSafeNat().map((number) => number % 2 ** 52),
     edition: fc.integer({ min: 0, max: EDITION_MAX }),
     state: fc.constantFrom('alive', 'suspect', 'dead', 'left'),
     address,
@@ -61,6 +61,7 @@ test('whatever the bytes, they are members or refused', () => {
 test('what goes beyond a limit is refused, and says which', () => {
   const cases: Array<[Partial<Member>, RegExp]> = [
     [{ node: 2 ** 31 }, /node id/],
+    [{ incarnation: 2 ** 52 }, /incarnation/],
     [{ edition: EDITION_MAX + 2 }, /edition/],
     [{ state: 'gone' as Member['state'] }, /state/],
     [{ address: 'x'.repeat(ADDRESS_BYTES_MAX + 1) }, /address of 513 bytes, at most 512/],
