@@ -107,7 +107,7 @@ class Gathered {
     const { headersSent, destroyed } = this.#outgoing
     assert(this.#bytes > 0 || headersSent || destroyed, 'an answer has a message')
     this.#begin()
-    if (this.#bytes > 0) this.#outgoing.end(this.#take())
+    if (this.#bytes > 0) this.#outgoing.end(Buffer.concat(this.#take()))
     else this.#outgoing.end()
   }
 
@@ -116,11 +116,11 @@ class Gathered {
     this.#outgoing.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Cache-Control': 'no-store' })
   }
 
-  #take(): Uint8Array {
-    const bytes = Buffer.concat(this.#pieces)
+  #take(): Uint8Array[] {
+    const pieces = this.#pieces
     this.#pieces = []
     this.#bytes = 0
-    return bytes
+    return pieces
   }
 
   /** Whether the system took the bytes; false when the peer is gone. */
@@ -136,7 +136,13 @@ class Gathered {
       const onClose = (): void => finish(false)
       const cancel = this.#clock.after(this.#stallMs, () => outgoing.destroy())
       outgoing.on('close', onClose)
-      outgoing.write(this.#take(), (error) => finish(error === undefined || error === null))
+      const taken = (error: Error | null | undefined): void => finish(error === undefined || error === null)
+      if (this.#bytes < GATHERED_BYTES) return void outgoing.write(Buffer.concat(this.#take()), taken)
+      // What is long is not copied.
+      outgoing.cork()
+      const pieces = this.#take()
+      for (const [at, piece] of pieces.entries()) outgoing.write(piece, at === pieces.length - 1 ? taken : undefined)
+      outgoing.uncork()
     })
   }
 }

@@ -158,7 +158,7 @@ export class ExchangeServer {
   /** Each delta as a message, when it may leave. */
   async *#cells(steps: Iterable<{ delta: Uint8Array; nextChunk: number; cells?: number }>): AsyncGenerator<Uint8Array, void> {
     const { store, clock } = this.#site.options
-    const writer = new ByteWriter(1 << 16)
+    const writer = new ByteWriter(1 << 12)
     for (const { delta, nextChunk, cells = 0 } of steps) {
       if (delta.length <= EMPTY_DELTA_BYTES) {
         await nextTurn(clock)
