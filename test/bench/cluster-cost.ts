@@ -1,7 +1,7 @@
 // What being a cluster costs: nodes at rest, and a node that takes writes which two others hear of, beside one that is alone and takes the same.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Figures, figuresOf, type Node, postTexts, startNode, untilAgreed } from './cluster-nodes.ts'
+import { type Figures, figuresOf, median, type Node, postTexts, startNode, untilAgreed } from './cluster-nodes.ts'
 
 const REST_SECONDS = 8
 const LOAD_SECONDS = 4
@@ -14,7 +14,7 @@ export async function measureRest(nodes: readonly Node[]): Promise<void> {
   const before = await Promise.all(nodes.map(figuresOf))
   await sleep(REST_SECONDS * 1000)
   const after = await Promise.all(nodes.map(figuresOf))
-  // Of two askings for figures the second is still to come when the first reading is made, so the cost of one is in it.
+  // What a node says of its CPU time was read before the rest of the same answer was made: the cost of one asking is in the difference.
   const askings = await askingCost(nodes)
   const mean = (read: (figures: Figures) => number): number =>
     after.reduce((sum, figures, at) => sum + read(figures) - read(before[at]!), 0) / nodes.length / REST_SECONDS
@@ -34,10 +34,10 @@ async function askingCost([node]: readonly Node[]): Promise<number> {
   return (last.cpuSeconds - first.cpuSeconds) / 5
 }
 
-/** @param textsASecond what the cluster takes; half of what one node of it takes is posted */
+/** @param textsASecond what the cluster takes; a quarter of it is posted to one node */
 export async function measureReplication(nodes: readonly Node[], textsASecond: number): Promise<void> {
   const alone = await startNode(9)
-  const rate = Math.round(textsASecond / 2)
+  const rate = Math.round(textsASecond / 4)
   const costs: { alone: number[]; followed: number[]; follower: number[]; ratio: number[] } = {
     alone: [],
     followed: [],
@@ -59,7 +59,6 @@ export async function measureReplication(nodes: readonly Node[], textsASecond: n
   } finally {
     await alone.stop()
   }
-  const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1]!
   console.log(`Writes  ${rate} texts of ${TEXT_BYTES} B a second to one node, CPU a text, median of ${ROUNDS}`)
   console.log(`  alone                    ${median(costs.alone).toFixed(0)} µs`)
   console.log(

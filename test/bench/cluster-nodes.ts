@@ -112,6 +112,8 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }
 
+export const median = (values: readonly number[]): number => percentile(values, 0.5)
+
 /** `p50 1.23 ms  p99 4.56 ms`. */
 export const spread = (valuesMs: readonly number[]): string =>
   `p50 ${percentile(valuesMs, 0.5).toFixed(2)} ms   p99 ${percentile(valuesMs, 0.99).toFixed(2)} ms`
