@@ -65,6 +65,11 @@ export class Rot {
     else this.#disk.flip(path, bit)
   }
 
+  /** The directory is another one now. */
+  forget(): void {
+    this.#place = undefined
+  }
+
   /** File offsets up to which the segment is vouched for, and where its frames end. */
   #covered(path: string, bytes: Uint8Array): { covered: number; end: number } {
     const start = Number(path.slice(-16))

@@ -1,0 +1,36 @@
+// Acknowledged means kept, on whatever node it is read in the end: 1; excused or unknown 0 or 1, refused 0. And an increment of two
+// names counts as a whole: `hot` is in every one of them, however columns were renewed, folded and merged meanwhile.
+
+import type { ClusterLedger } from './cluster-ledger.ts'
+import type { Readings } from './ledger.ts'
+
+export function checkKept(ledger: ClusterLedger, readings: Readings): string[] {
+  const found: string[] = []
+  let counted = 0
+  for (const { name, state, excused, level, machine } of ledger.ops) {
+    const value = readings.get(name)!
+    counted += value
+    if (value !== 0 && value !== 1) found.push(`${name} reads ${value}`)
+    if (state === 'refused' && value !== 0) found.push(`${name} was refused and reads ${value}`)
+    if (state === 'acknowledged' && !excused && value === 0) {
+      found.push(`${name} was acknowledged by machine ${machine} with level ${level} and reads 0`)
+    }
+  }
+  const hot = readings.get('hot')!
+  if (hot !== counted) found.push(`hot reads ${hot}, and ${counted} increments counted`)
+  return found
+}
+
+/** A disk that nobody has touched holds at a start what it held before. */
+export function checkHeld(ledger: ClusterLedger, machine: number, valueOf: (name: string) => number): string[] {
+  return ledger.ops
+    .filter(({ name, holders }) => holders.has(machine) && valueOf(name) === 0)
+    .map(({ name }) => `machine ${machine} held ${name} on its disk, and starts without it`)
+}
+
+/** Who drained has handed over all that it held. */
+export function checkHandedOver(ledger: ClusterLedger, machine: number): string[] {
+  return ledger.ops
+    .filter(({ holders, state, excused }) => holders.has(machine) && holders.size === 1 && state === 'acknowledged' && !excused)
+    .map(({ name }) => `machine ${machine} was drained, and it alone holds ${name}`)
+}

@@ -1,0 +1,204 @@
+// The world of a history: machines, their network and their time, what the clients know, and what has happened so far. It moves the machines
+// step by step, in an order that the seed decides, and notes which processes have ended, and whether they may.
+
+import { CounterError } from '../../lib/base/errors.ts'
+import { type Random, seededRandom } from '../../lib/base/random.ts'
+import type { Store } from '../../lib/persistence/index.ts'
+import { valueOf } from '../persistence/harness.ts'
+import { drained, VirtualClock } from '../support/virtual-clock.ts'
+import { CheckColumns, type SeenCell } from './check-columns.ts'
+import { checkHeld } from './check-kept.ts'
+import { ClusterLedger, Session } from './cluster-ledger.ts'
+import { ClusterNetwork } from './cluster-network.ts'
+import { ClusterNode, type ClusterSettings, type Watcher } from './cluster-node.ts'
+
+const DAMAGE = new Set(['LOG_CORRUPT', 'SNAPSHOT_CORRUPT', 'IDENTITY_INVALID'])
+const SESSIONS = 3
+/** One step in so many time goes on, however much there is to do. */
+const HURRY = 32
+
+export class World implements Watcher {
+  readonly violations: string[] = []
+  readonly faults = new Map<string, number>()
+  readonly trace: string[] = []
+  readonly random: Random
+  readonly clock = new VirtualClock()
+  readonly network: ClusterNetwork
+  readonly nodes: ClusterNode[] = []
+  /** Machines that run a copy of another's directory, under its node id. */
+  readonly clones: ClusterNode[] = []
+  readonly ledger = new ClusterLedger()
+  readonly columns = new CheckColumns()
+  readonly sessions = Array.from({ length: SESSIONS }, () => new Session())
+  /** Whether nodes take new incarnations for next to nothing, so that there is much to fold. */
+  readonly restless: boolean
+  /** How many members every node must know of; 0 once that is not certain any more. */
+  membersLeast = 0
+  readonly #seed: number
+  readonly #settings: ClusterSettings
+  /** Whether all nodes are seeds, or only the first. */
+  readonly #seedsAll: boolean
+
+  constructor(seed: number) {
+    this.#seed = seed
+    this.random = seededRandom(seed)
+    this.network = new ClusterNetwork(this.clock, seededRandom(seed ^ 0x0ff5e7), (what) => this.count(what))
+    this.#settings = {
+      intervalMs: this.oneOf([1000, 2000, 4000]),
+      digestIntervalMs: this.oneOf([5000, 15_000]),
+      store: { segmentBytes: this.oneOf([4096, 16_384]), snapshotLogBytes: this.oneOf([0, 4096]) },
+    }
+    this.#seedsAll = this.chance(60)
+    this.restless = this.chance(35)
+    const count = this.oneOf([2, 3, 3, 3, 3, 3, 4, 5])
+    for (let machine = 1; machine <= count; machine++) this.nodes.push(this.machine(machine, machine))
+  }
+
+  /** A machine without a process. */
+  machine(machine: number, nodeId: number): ClusterNode {
+    return new ClusterNode({ machine, nodeId, clock: this.clock, watcher: this, settings: this.#settings, seed: this.#seed })
+  }
+
+  get machines(): readonly ClusterNode[] {
+    return this.clones.length === 0 ? this.nodes : [...this.nodes, ...this.clones]
+  }
+
+  get isViolated(): boolean {
+    return this.violations.length > 0
+  }
+
+  below(limit: number): number {
+    return this.random.uint32() % limit
+  }
+
+  chance(percent: number): boolean {
+    return this.below(100) < percent
+  }
+
+  oneOf<T>(items: readonly T[]): T {
+    return items[this.below(items.length)]!
+  }
+
+  someNode(phase: 'up' | 'down'): ClusterNode | undefined {
+    const nodes = this.nodes.filter((node) => node.phase === phase)
+    return nodes.length === 0 ? undefined : this.oneOf(nodes)
+  }
+
+  count(what: string): void {
+    this.faults.set(what, (this.faults.get(what) ?? 0) + 1)
+  }
+
+  /** @param detail for the trace, not counted apart */
+  happened(what: string, node?: ClusterNode, detail = ''): void {
+    this.count(what)
+    const at = String(Math.round(this.clock.monotonicMs())).padStart(7)
+    this.trace.push(`${at} ms  ${node ? `machine ${node.machine}: ` : ''}${what}${detail}`)
+  }
+
+  violated(found: readonly string[]): void {
+    this.violations.push(...found)
+  }
+
+  // What the machines ask and tell.
+
+  seeds(asker: ClusterNode): string[] {
+    const seeds = this.nodes.filter(({ machine }) => this.#seedsAll || machine === 1)
+    return seeds.map(({ address }) => address).filter((address) => address !== asker.address || this.#seedsAll)
+  }
+
+  opened(node: ClusterNode, store: Store): void {
+    node.rot.started()
+    this.happened(store.recovered.incarnationIsNew ? 'opened under a new incarnation' : 'opened', node)
+    this.violated(checkHeld(this.ledger, node.machine, (name) => valueOf(store, name)))
+    for (const { name } of this.ledger.ops) if (valueOf(store, name) > 0) this.ledger.held(node.machine, name)
+  }
+
+  merged(node: ClusterNode, cells: readonly SeenCell[]): void {
+    this.violated(this.columns.seen(cells))
+    for (const { name, plus } of cells) if (plus > 0) this.ledger.held(node.machine, name)
+  }
+
+  /** The disk of the machine holds nothing any more but the ops in `kept`. */
+  diskLost(node: ClusterNode, kept: ReadonlySet<string> = new Set()): void {
+    this.ledger.lost(node.machine, kept)
+    node.shown.forget()
+    this.columns.forget()
+    for (const session of this.sessions) session.forget()
+  }
+
+  // Steps and time.
+
+  async pass(ms: number): Promise<void> {
+    let over = false
+    this.clock.after(ms, () => {
+      over = true
+    })
+    await drained()
+    while (!over && !this.isViolated) {
+      if ((await this.#round()) && this.below(HURRY) > 0) continue
+      this.clock.advance()
+    }
+    this.#buryTheDead()
+  }
+
+  /** Time goes on until it is so; false when it is not after `limitMs`. */
+  async until(condition: () => boolean, limitMs: number, stepMs = 250): Promise<boolean> {
+    const endMs = this.clock.monotonicMs() + limitMs
+    while (!condition()) {
+      if (this.clock.monotonicMs() >= endMs || this.isViolated) return false
+      await this.pass(stepMs)
+    }
+    return true
+  }
+
+  /** A step of each machine that can take one; false when none can. */
+  async #round(): Promise<boolean> {
+    let moved = false
+    const { machines } = this
+    const first = this.below(machines.length)
+    for (let index = 0; index < machines.length; index++) {
+      const node = machines[(first + index) % machines.length]!
+      if (!node.ready) continue
+      moved = true
+      node.step(this.random)
+    }
+    if (moved) await drained()
+    return moved
+  }
+
+  #buryTheDead(): void {
+    for (const node of this.machines) {
+      if (node.phase !== 'down') continue
+      this.ledger.lostTouch(node.machine)
+      const { error } = node
+      node.error = undefined
+      if (error === undefined) continue
+      this.happened(`ended with ${error instanceof CounterError ? error.code : (error as { code?: string }).code}`, node)
+      if (!this.#mayEnd(node, error)) this.violated([`machine ${node.machine} ended without a cause: ${error.stack ?? error}`])
+      if (DAMAGE.has(error.code) && node.rot.outstanding && !node.faultHit) this.#repair(node)
+      node.calm()
+    }
+  }
+
+  #mayEnd(node: ClusterNode, error: CounterError): boolean {
+    if (node.faultHit) return true
+    if (error.code === 'NODE_ID_TAKEN') return this.clones.length > 0
+    return DAMAGE.has(error.code) && node.rot.outstanding
+  }
+
+  /** What rotted comes back from a copy, or everything is thrown away: the others have it. */
+  #repair(node: ClusterNode): void {
+    if (this.chance(50)) {
+      node.rot.heal()
+      this.happened('rot healed', node)
+    } else this.wipe(node)
+  }
+
+  wipe(node: ClusterNode): void {
+    node.disk.load({ files: [], directories: [], inodes: 1000 })
+    node.rot.forget()
+    this.membersLeast = 0
+    this.happened('wiped', node)
+    this.diskLost(node)
+  }
+}

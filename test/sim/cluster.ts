@@ -1,0 +1,203 @@
+// One random history of a cluster: real stores and real replication on virtual machines, one clock, a network that does what networks
+// do, and clients that write with levels and read in sessions. The seed decides everything, so the same seed gives the same history.
+//
+//   history := start of all, (clients | time | network | machine | directory | member)*, healing, agreement
+//
+// What happened to a disk is told to the ledger; the checkers, one property each, are in check-*.ts.
+
+import type { Store } from '../../lib/persistence/index.ts'
+import { encodeKnown, replicaKey, type VersionVector } from '../../lib/storage/index.ts'
+import { nameBytes } from '../persistence/harness.ts'
+import { checkAgreement, type View } from './check-agreement.ts'
+import { addFaults } from './check-faults.ts'
+import { checkFolded } from './check-folded.ts'
+import { checkKept } from './check-kept.ts'
+import { Clients, WAIT_MS } from './cluster-clients.ts'
+import { Session } from './cluster-ledger.ts'
+import type { ClusterNode } from './cluster-node.ts'
+import { Troubles } from './cluster-troubles.ts'
+import { World } from './cluster-world.ts'
+import type { HistoryResult } from './node.ts'
+
+/** Within this time of healing all are up again, and within this time then all agree and have folded: a few of the longest pauses. */
+const UP_MS = 60_000
+const AGREE_MS = 120_000
+/** In seconds: within which of them it came to agree is counted. */
+const BOUNDS = [5, 15, 40, 80] as const
+
+export async function runClusterHistory(seed: number): Promise<HistoryResult> {
+  const world = new World(seed)
+  await new ClusterHistory(world).run()
+  for (const { disk } of world.machines) addFaults(world.faults, disk.faults)
+  return { violations: world.violations, faults: world.faults, trace: world.trace }
+}
+
+class ClusterHistory {
+  readonly #world: World
+  readonly #clients: Clients
+  readonly #troubles: Troubles
+
+  constructor(world: World) {
+    this.#world = world
+    this.#clients = new Clients(world)
+    this.#troubles = new Troubles(world)
+  }
+
+  async run(): Promise<void> {
+    const world = this.#world
+    await this.#begin()
+    for (let turn = 6 + world.below(36); turn > 0 && !world.isViolated; turn--) await this.#turn()
+    if (!world.isViolated) await this.#heal()
+    if (!world.isViolated && world.chance(10)) await this.#plantHidden()
+    if (!world.isViolated) await this.#agree()
+  }
+
+  async #begin(): Promise<void> {
+    const world = this.#world
+    const { nodes } = world
+    for (const node of nodes) {
+      node.start()
+      if (world.chance(30)) await world.pass(world.below(3000))
+    }
+    const up = await world.until(() => nodes.every(({ phase }) => phase === 'up'), 30_000)
+    if (!up) world.violated(['the first start takes for ever'])
+    const knows = ({ replication }: ClusterNode): boolean => replication?.status().members.length === nodes.length
+    const known = await world.until(() => nodes.every(knows), 30_000)
+    if (!known) world.violated(['the nodes do not find each other'])
+    // And have written it down.
+    await world.pass(500)
+    world.membersLeast = nodes.length
+  }
+
+  async #turn(): Promise<void> {
+    const world = this.#world
+    const what = world.below(100)
+    if (what < 42) this.#clients.turn()
+    else if (what < 54) this.#troubles.network()
+    else if (what < 68) this.#troubles.machine()
+    else if (what < 84) this.#troubles.startOne() || this.#clients.turn()
+    else if (what < 92) await this.#troubles.directory()
+    else if (what < 97) this.#troubles.member()
+    else if (world.restless) this.#clients.renew()
+    await world.pass(world.chance(8) ? 6000 : world.oneOf([1, 20, 20, 100, 400, 1200]))
+  }
+
+  /** Nothing goes wrong any more, and all come back, but for those that were taken out. */
+  async #heal(): Promise<void> {
+    const world = this.#world
+    world.happened('healed')
+    world.network.heal()
+    this.#endClones()
+    for (const node of world.nodes) {
+      node.clock.paused = false
+      node.calm()
+    }
+    const stay = new Set([...this.#troubles.gone].filter(() => world.chance(50)))
+    const rest = world.nodes.filter((node) => !stay.has(node))
+    const endMs = world.clock.monotonicMs() + UP_MS
+    while (!rest.every(({ phase }) => phase === 'up') && !world.isViolated) {
+      for (const node of rest) if (node.phase === 'down') this.#troubles.start(node)
+      await world.pass(500)
+      if (world.clock.monotonicMs() <= endMs) continue
+      world.violated([`machines do not come up: ${rest.map(({ machine, phase }) => `${machine} is ${phase}`)}`])
+    }
+    for (const node of stay) world.diskLost(node)
+  }
+
+  /** Copies are found out by then and thrown away. */
+  #endClones(): void {
+    for (const clone of this.#world.clones) {
+      if (clone.phase !== 'down') clone.kill()
+      this.#world.ledger.lostTouch(clone.machine)
+      this.#world.diskLost(clone)
+    }
+  }
+
+  /** A node is made to believe that it knows what it does not have: only digests can find that. Nothing is lost afterwards. */
+  async #plantHidden(): Promise<void> {
+    const world = this.#world
+    const [one, other] = world.nodes.filter(({ phase }) => phase === 'up')
+    if (!one || !other) return
+    // No read may wait for what is going to be hidden.
+    await world.pass(WAIT_MS + 500)
+    this.#troubles.cutOff(one)
+    void this.#clients.write(one, 1, new Session())
+    await world.pass(100)
+    for (const session of world.sessions) session.forget()
+    // A process may have ended of a fault that hits late.
+    if (one.store && other.store) {
+      for (const { replica, seq } of one.store.vector()) other.store.merge(encodeKnown(replica, seq)).catch(() => {})
+      world.happened('difference hidden', other)
+    }
+    await world.pass(100)
+    world.network.heal()
+  }
+
+  /** All agree and have folded within the bound, and what they agree on is right. */
+  async #agree(): Promise<void> {
+    const world = this.#world
+    const up = world.nodes.filter(({ phase }) => phase === 'up')
+    const beganMs = world.clock.monotonicMs()
+    await world.until(() => this.#isAgreed(up), AGREE_MS, 500)
+    if (world.isViolated) return
+    if (up.some(({ store }) => store === undefined)) return world.violated(['a process ended after all was healed'])
+    const seconds = (world.clock.monotonicMs() - beganMs) / 1000
+    world.count(`agreed within ${BOUNDS.find((bound) => seconds <= bound) ?? 'more'} s`)
+    if (up.some(({ replication }) => replication!.status().counters.folds > 0)) world.count('folded')
+    const views = up.map((node) => this.#viewOf(node))
+    world.violated([...checkAgreement(views), ...views.flatMap(({ readings }) => checkKept(world.ledger, readings))])
+    world.violated(this.#unfoldedAt(up))
+    if (!world.isViolated) await this.#readEverywhere(up)
+  }
+
+  #isAgreed(up: readonly ClusterNode[]): boolean {
+    const [first, ...others] = up.map(({ store }) => store?.vector())
+    if (!first || !others.every((vector) => vector?.equals(first))) return false
+    return this.#unfoldedAt(up).length === 0 && checkAgreement(up.map((node) => this.#viewOf(node))).length === 0
+  }
+
+  #unfoldedAt(up: readonly ClusterNode[]): string[] {
+    const nodes = up.map(({ nodeId }) => nodeId)
+    return up.flatMap(({ store }) =>
+      checkFolded(
+        [...store!.vector()].map(({ replica }) => replicaKey(replica)),
+        nodes,
+      ),
+    )
+  }
+
+  #viewOf({ machine, store }: ClusterNode): View {
+    const names = ['hot', ...this.#world.ledger.ops.map(({ name }) => name)]
+    const readings = new Map(names.map((name) => [name, Number(store!.value(nameBytes(name)))]))
+    return { machine, readings, vector: textOf(store!.vector()), digests: digestsOf(store!) }
+  }
+
+  /** In the end every session can read everywhere. */
+  async #readEverywhere(up: readonly ClusterNode[]): Promise<void> {
+    const world = this.#world
+    let waiting = 0
+    for (const session of world.sessions) {
+      for (const node of up) {
+        waiting++
+        void this.#clients.readInSession(node, session).then(() => waiting--)
+        void this.#clients.read(node)
+      }
+    }
+    await world.until(() => waiting === 0, WAIT_MS + 1000, 50)
+    if (waiting > 0) world.violated([`${waiting} reads have no answer`])
+  }
+}
+
+const textOf = (vector: VersionVector): string =>
+  [...vector]
+    .map(({ replica, seq }) => `${replicaKey(replica)}:${seq}`)
+    .sort()
+    .join(' ')
+
+function digestsOf(store: Store): Uint32Array {
+  const steps = store.digests()
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}
