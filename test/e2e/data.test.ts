@@ -254,7 +254,7 @@ test('a second process on a directory is refused by name, whatever it is, and th
     const run = await counter(...args, '--data-dir', dataDir)
     assert.is(run.code, 1, args[0])
     assert.match(run.stderr, `in use by process ${node.child.pid} [DIRECTORY_LOCKED]`)
-    assert.match(run.stderr, 'stop that node first')
+    assert.match(run.stderr, 'Stop that node first')
     assert.not.match(run.stderr, /\n {4}at /)
   }
   assert.is((await post(node, 'mine')).status, 200)

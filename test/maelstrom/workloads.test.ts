@@ -32,7 +32,11 @@ test('a node that acknowledges before its log is on disk does not pass, and the 
   const careful = await runWorkload({ ...options, command })
   assertHolds(careful)
   const hasty = await runWorkload({ ...options, command: [...command, 'hasty'] })
-  assert.equal(hasty.voids, [])
+  // Who answers at once leaves nobody in doubt, so there may be no add of which nothing is known.
+  assert.equal(
+    hasty.voids.filter((why) => !why.includes('addsUnknown')),
+    [],
+  )
   assert.match(hasty.breaches.join('\n'), /shows .* outside|shows .* in the end, and possible/)
 })
 
