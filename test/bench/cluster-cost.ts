@@ -21,7 +21,8 @@ export async function measureRest(nodes: readonly Node[]): Promise<void> {
   const share = mean(({ cpuSeconds }) => cpuSeconds) - askings / REST_SECONDS
   console.log(`At rest  ${nodes.length} nodes that nobody writes to, for ${REST_SECONDS} s, a node`)
   console.log(
-    `  ${(share * 100).toFixed(2)} % of a core   ${mean(({ bytesIn, bytesOut }) => bytesIn + bytesOut).toFixed(0)} bytes/s in and out, without heads of HTTP   ` +
+    `  ${(share * 100).toFixed(2)} % of a core   ` +
+      `${mean(({ bytesIn, bytesOut }) => bytesIn + bytesOut).toFixed(0)} bytes/s in and out, without heads of HTTP   ` +
       `${mean(({ exchanges }) => exchanges).toFixed(1)} exchanges/s`,
   )
 }

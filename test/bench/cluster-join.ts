@@ -35,8 +35,10 @@ export async function measureJoin(): Promise<void> {
     const of = (read: (joined: Joined) => number): number => median(joins.map(read))
     const bytes = of((joined) => joined.bytes)
     console.log(
-      `  complete ${of(({ seconds }) => seconds).toFixed(2)} s after it listens   CPU ${of(({ giverSeconds }) => giverSeconds).toFixed(2)} s of the giver, ` +
-        `${of(({ newcomerSeconds }) => newcomerSeconds).toFixed(2)} s of the newcomer with its start   ${(bytes / MB).toFixed(1)} MB, ${(bytes / NAMES).toFixed(1)} bytes a name`,
+      `  complete ${of(({ seconds }) => seconds).toFixed(2)} s after it listens   ` +
+        `CPU ${of(({ giverSeconds }) => giverSeconds).toFixed(2)} s of the giver, ` +
+        `${of(({ newcomerSeconds }) => newcomerSeconds).toFixed(2)} s of the newcomer with its start   ` +
+        `${(bytes / MB).toFixed(1)} MB, ${(bytes / NAMES).toFixed(1)} bytes a name`,
     )
     const met = of(({ figures }) => figures.loopDelayP99Ms) <= DELAY_TARGET_MS
     console.log(`  the giver meanwhile  ${delays(joins)}   target p99 ${DELAY_TARGET_MS} ms: ${verdict(met)}`)

@@ -44,7 +44,7 @@ export async function startCounter(flags: string[] = []): Promise<Server & { dir
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { PATH: process.env.PATH },
   })
-  const [, port, syncPort] = await printed(child, /API\s+http:\/\/[^:]+:(\d+)\/[^]*?Sync\s+http:\/\/[^:]+:(\d+)/)
+  const [, port, syncPort] = await printed(child, /API\s+http:\/\/[^:]+:(\d+)\/[\s\S]*?Sync\s+http:\/\/[^:]+:(\d+)/)
   return { ...server('counter', child, Number(port), directory), directory, syncPort: Number(syncPort) }
 }
 
