@@ -12,6 +12,7 @@ const NAMES = Number(process.env.NAMES ?? 1_000_000)
 const NAMES_A_TEXT = 50_000
 const LETTERS = 8
 const JOINS = 3
+/** By the wall clock: on a busy machine most of a delay is waiting for a core, so compare with the giver before. */
 const DELAY_TARGET_MS = 10
 const RESUMED_TARGET = 1.1
 const WRITE_EVERY_MS = 5
