@@ -305,8 +305,11 @@ class Direction {
   }
 }
 
-/** Below the ports that systems give to outgoing connections, any of which could take one before it is listened on. */
-const FREE_PORTS = [10_000, 32_000] as const
+/**
+ * Below the ports that systems give to outgoing connections, any of which could take one before it is listened on; above 10,080,
+ * the last one that fetch refuses.
+ */
+const FREE_PORTS = [10_100, 32_000] as const
 
 /** A port of this machine that nobody listens on. Another process may take it before it is used, which is rare. */
 export async function freePort(): Promise<number> {
