@@ -49,8 +49,8 @@ export class Upkeep {
         if (roster.isRemoved) this.#renewal.removed(roster.self.incarnation)
         await this.#lookIntoConflict()
         this.#folds.consider()
-        this.#loop.refresh()
       }
+      this.#loop.refresh()
       this.#loop.nudge()
       await this.#site.pause(options.intervalMs)
     }

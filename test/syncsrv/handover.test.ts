@@ -3,7 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CounterError } from '../../lib/base/errors.ts'
-import { clusterOf, INTERVAL_MS, type Node } from './cluster.ts'
+import { Cluster, clusterOf, INTERVAL_MS, type Node } from './cluster.ts'
 
 const test = suite('syncsrv/handover')
 
@@ -43,6 +43,18 @@ test('two nodes that leave at once both get away, and what they counted stays', 
   await cluster.settle(drained)
   assert.is(c.value('x'), 11)
   assert.equal([c.viewOf(a)!.state, c.viewOf(b)!.state], ['left', 'left'])
+  await cluster.end()
+})
+
+test('two nodes that leave at once and know each other by hearsay alone both get away', async () => {
+  const cluster = new Cluster()
+  const [a, b, c] = [cluster.add(1), cluster.add(2), cluster.add(3)]
+  cluster.seeds = [a.address]
+  await cluster.settle(Promise.all([a, b, c].map((node) => node.start())))
+  await cluster.settle(Promise.all([b.write({ x: 1 }), c.write({ x: 10 })]))
+  await cluster.until(() => b.viewOf(c) !== undefined && c.viewOf(b) !== undefined)
+  await cluster.settle(Promise.all([b.replication.drain(), c.replication.drain()]))
+  assert.is(a.value('x'), 11)
   await cluster.end()
 })
 
