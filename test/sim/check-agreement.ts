@@ -35,4 +35,7 @@ export function checkDigests(views: readonly View[]): string[] {
   return found
 }
 
-const sameWords = (a: Uint32Array, b: Uint32Array): boolean => a.length === b.length && a.every((word, at) => word === b[at])
+/** Bytes are compared much faster than words. */
+const sameWords = (a: Uint32Array, b: Uint32Array): boolean => Buffer.compare(bytesOf(a), bytesOf(b)) === 0
+
+const bytesOf = (words: Uint32Array): Uint8Array => new Uint8Array(words.buffer, words.byteOffset, words.byteLength)

@@ -84,14 +84,18 @@ export class ClusterNetwork {
     return (this.#random.uint32() % Math.max(1, this.delayMs)) * factor
   }
 
-  /** Runs `task` at the station after a delay, if it is alive then in the same life; a paused one gets it when it goes on. */
-  #send(from: Station, to: Station, life: number, delayMs: number, task: () => void): void {
-    if (this.isCut(from, to)) {
+  /**
+   * Runs `task` at the station after a delay, if it is alive then in the same life; a paused one gets it when it goes on.
+   * @param lost called instead when the direction is cut
+   */
+  #send(from: Station, to: Station, life: number, delayMs: number, task: () => void, lost: () => void = () => {}): void {
+    const drop = () => {
       this.#happened('message cut')
-      return
+      lost()
     }
+    if (this.isCut(from, to)) return drop()
     this.#clock.after(delayMs, () => {
-      if (this.isCut(from, to)) return
+      if (this.isCut(from, to)) return drop()
       to.clock.soon(() => {
         if (to.life === life) task()
       })
@@ -162,16 +166,22 @@ export class ClusterNetwork {
     let arrivesMs = 0
     let underWay = 0
     let goOn: (() => void) | undefined
+    // And none behind one that was lost.
+    let lost = false
+    const lose = () => {
+      lost = true
+    }
     const send = (task: () => void) => {
       const nowMs = this.#clock.monotonicMs()
       arrivesMs = Math.max(arrivesMs, nowMs + this.#delay())
       underWay++
-      this.#send(to, from, life, arrivesMs - nowMs, () => {
+      const arrive = () => {
         underWay--
         // The acknowledgement frees the window.
         this.#send(from, to, toLife, 0, () => goOn?.())
-        task()
-      })
+        if (!lost) task()
+      }
+      this.#send(to, from, life, arrivesMs - nowMs, arrive, lose)
     }
     const broken = (why: string) => send(() => call.fail(new CounterError('PEER_UNREACHABLE', `${to.address}: ${why}`)))
     try {

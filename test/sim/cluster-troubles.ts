@@ -151,7 +151,7 @@ export class Troubles {
       node.disk.drop(IDENTITY)
       world.happened('identity removed', node)
     }
-    if (world.chance(10)) this.#planFault(node)
+    if (!world.isHealed && world.chance(10)) this.#planFault(node)
     node.start()
     world.happened('started', node)
   }

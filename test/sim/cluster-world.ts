@@ -34,6 +34,8 @@ export class World implements Watcher {
   readonly restless: boolean
   /** How many members every node must know of; 0 once that is not certain any more. */
   membersLeast = 0
+  /** Nothing is to fail any more. */
+  isHealed = false
   readonly #seed: number
   readonly #settings: ClusterSettings
   /** Whether all nodes are seeds, or only the first. */
@@ -45,7 +47,7 @@ export class World implements Watcher {
     this.network = new ClusterNetwork(this.clock, seededRandom(seed ^ 0x0ff5e7), (what) => this.count(what))
     this.#settings = {
       intervalMs: this.oneOf([1000, 2000, 4000]),
-      digestIntervalMs: this.oneOf([5000, 15_000]),
+      digestIntervalMs: this.oneOf([8000, 20_000]),
       store: { segmentBytes: this.oneOf([4096, 16_384]), snapshotLogBytes: this.oneOf([0, 4096]) },
     }
     this.#seedsAll = this.chance(60)

@@ -46,7 +46,7 @@ class ClusterHistory {
   async run(): Promise<void> {
     const world = this.#world
     await this.#begin()
-    for (let turn = 6 + world.below(36); turn > 0 && !world.isViolated; turn--) await this.#turn()
+    for (let turn = 5 + world.below(28); turn > 0 && !world.isViolated; turn--) await this.#turn()
     if (!world.isViolated) await this.#heal()
     if (!world.isViolated && world.chance(10)) await this.#plantHidden()
     if (!world.isViolated) await this.#agree()
@@ -86,6 +86,7 @@ class ClusterHistory {
   async #heal(): Promise<void> {
     const world = this.#world
     world.happened('healed')
+    world.isHealed = true
     world.network.heal()
     this.#endClones()
     for (const node of world.nodes) {
@@ -95,9 +96,11 @@ class ClusterHistory {
     const stay = new Set([...this.#troubles.gone].filter(() => world.chance(50)))
     const rest = world.nodes.filter((node) => !stay.has(node))
     const endMs = world.clock.monotonicMs() + UP_MS
-    while (!rest.every(({ phase }) => phase === 'up') && !world.isViolated) {
+    // Some end yet of a fault that has hit before.
+    for (let quiet = 0; quiet < 2 && !world.isViolated; ) {
       for (const node of rest) if (node.phase === 'down') this.#troubles.start(node)
       await world.pass(500)
+      quiet = rest.every(({ phase }) => phase === 'up') ? quiet + 1 : 0
       if (world.clock.monotonicMs() <= endMs) continue
       world.violated([`machines do not come up: ${rest.map(({ machine, phase }) => `${machine} is ${phase}`)}`])
     }
