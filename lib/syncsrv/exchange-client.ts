@@ -67,7 +67,7 @@ export class ExchangeClient {
   }
 
   /** Says at an address who this node is and what it knows; hears the same. @throws as pull */
-  async nudge({ node, address }: Member): Promise<void> {
+  async nudge({ node, address }: Pick<Member, 'node' | 'address'>): Promise<void> {
     const site = this.#site
     const vector = await site.orStopped(site.sharedVector())
     const sender = site.roster.sender()

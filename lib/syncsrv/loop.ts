@@ -103,7 +103,7 @@ export class Loop {
   /** Tells all members, whether they lack anything or not. Resolves with the nodes that have heard it. */
   async tellAll(): Promise<number[]> {
     const others = this.#site.roster.others().filter((member) => this.#site.roster.mayContact(member))
-    const told = await Promise.all(others.map(async (member) => ((await this.#tell(member)) ? member.node : undefined)))
+    const told = await Promise.all(others.map(async (member) => ((await this.tell(member)) ? member.node : undefined)))
     return told.filter((node) => node !== undefined)
   }
 
@@ -216,12 +216,12 @@ export class Loop {
     if (member === undefined || member.state === 'left' || !this.#site.roster.mayContact(member)) return
     this.#expect(partner)
     partner.nudging = true
-    await this.#tell(member)
+    await this.tell(member)
     partner.nudging = false
   }
 
   /** Whether the member has heard. */
-  async #tell(member: Member): Promise<boolean> {
+  async tell(member: Pick<Member, 'node' | 'address'>): Promise<boolean> {
     try {
       await this.#client.nudge(member)
       return true

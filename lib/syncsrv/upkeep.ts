@@ -95,6 +95,9 @@ export class Upkeep {
       if (probed.sender.life === life || probed.sender.node === options.node) return
       introduce(this.#site, probed, address)
       this.#loop.refresh()
+      // A seed that has left, was emptied, and began below what has left: nobody asks it, and it knows nobody whom it could ask.
+      const { node, incarnation } = probed.sender
+      if (this.#site.roster.removed(node, incarnation)) await this.#loop.tell({ node, address })
     } catch (error) {
       if (!(error instanceof CounterError)) throw error
       this.#seedFailed(address, error)

@@ -194,6 +194,19 @@ for (const lost of ['its identity', 'all it had'] as const) {
   })
 }
 
+test('the only seed, having left, lost all it had, under a clock that went back, is told by the others', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2])
+  const [a, b] = nodes as [Node, Node]
+  cluster.seeds = [b.address]
+  await cluster.settle(b.replication.drain())
+  await cluster.settle(b.stop())
+  b.disk.load({ files: [], directories: [], inodes: 1000 })
+  cluster.clock.wallMs -= 3_600_000
+  await cluster.settle(b.start())
+  await cluster.until(() => stateOf(b, a) === 'alive', 30 * INTERVAL_MS)
+  await cluster.end()
+})
+
 test('a node alone joins others that its seeds name later', async () => {
   const cluster = new Cluster()
   const [a, b] = [cluster.add(1), cluster.add(2)]
