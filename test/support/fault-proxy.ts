@@ -172,7 +172,10 @@ class Link {
       this.#brokenOff()
     })
     const closed = () => {
-      if (near.destroyed && far.destroyed) gone()
+      if (!near.destroyed || !far.destroyed) return
+      this.there.stop()
+      this.back.stop()
+      gone()
     }
     near.on('close', closed)
     far.on('close', closed)
@@ -230,6 +233,7 @@ class Direction {
   #queuedBytes = 0
   #lastMs = 0
   #timer: NodeJS.Timeout | undefined
+  #stopped = false
   /** Whether something of the stream was swallowed, so that it cannot go on. */
   hasHole = false
 
@@ -249,7 +253,9 @@ class Direction {
     this.#add(undefined)
   }
 
+  /** Nothing is delivered any more. */
   stop(): void {
+    this.#stopped = true
     clearTimeout(this.#timer)
     this.#queue.length = 0
   }
@@ -286,6 +292,7 @@ class Direction {
   }
 
   #add(bytes: Buffer | undefined): void {
+    if (this.#stopped) return
     const { conditions, counts, random } = this.#proxy
     const { delayMs, jitterMs, bytesPerSecond } = conditions
     const nowMs = performance.now()
