@@ -61,7 +61,11 @@ async function noteLeaving(site: Site): Promise<void> {
 function missingOf(site: Site): number[] | undefined {
   const own = site.options.store.vector()
   const living = livingOf(site)
-  const missing = living.filter((node) => !site.peers.find(node)?.vector.covers(own))
+  const missing = living.filter((node) => {
+    const peer = site.peers.find(node)
+    // What an earlier incarnation said may have gone with its disk.
+    return peer === undefined || peer.incarnation !== site.roster.find(node)?.incarnation || !peer.vector.covers(own)
+  })
   return living.length > 0 && missing.length === 0 ? undefined : missing
 }
 

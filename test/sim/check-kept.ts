@@ -28,9 +28,12 @@ export function checkHeld(ledger: ClusterLedger, machine: number, valueOf: (name
     .map(({ name }) => `machine ${machine} held ${name} on its disk, and starts without it`)
 }
 
-/** Who drained has handed over all that it held. */
+/** Who drained has handed over all that it held; what became of the other's disk since is not its fault. */
 export function checkHandedOver(ledger: ClusterLedger, machine: number): string[] {
   return ledger.ops
-    .filter(({ holders, state, excused }) => holders.has(machine) && holders.size === 1 && state === 'acknowledged' && !excused)
+    .filter(
+      ({ holders, everHeld, state, excused }) =>
+        holders.has(machine) && everHeld.size === 1 && state === 'acknowledged' && !excused,
+    )
     .map(({ name }) => `machine ${machine} was drained, and it alone holds ${name}`)
 }
