@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { CLUSTER_MUTANTS } from './cluster-mutants.ts'
 
 export interface Mutant {
   readonly name: string
@@ -18,6 +19,8 @@ export interface Mutant {
   readonly to: string
   /** A test file that is tried before the simulator. */
   readonly test?: string
+  /** Whether it takes a cluster to see it. */
+  readonly cluster?: true
 }
 
 const LOG = 'lib/persistence/log.ts'
@@ -287,11 +290,12 @@ export const MUTANTS: readonly Mutant[] = [
   },
 ]
 
-/** Histories after which a mutant counts as one that survived. */
+/** Histories after which a mutant counts as one that survived, of a node and of a cluster. */
 const RUNS = 400
+const CLUSTER_RUNS = 3000
 
 /** Plants the fault and returns what caught it, or undefined. */
-export async function catchMutant(mutant: Mutant, runs = RUNS): Promise<string | undefined> {
+export async function catchMutant(mutant: Mutant, runs = mutant.cluster ? CLUSTER_RUNS : RUNS): Promise<string | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'counter-mutant-'))
   try {
     for (const part of ['lib', 'test', 'package.json', 'tsconfig.json']) cpSync(part, join(folder, part), { recursive: true })
@@ -304,7 +308,8 @@ export async function catchMutant(mutant: Mutant, runs = RUNS): Promise<string |
       source.replace(mutant.from, () => mutant.to),
     )
     if (mutant.test && (await fails(folder, [mutant.test]))) return mutant.test
-    const seed = await fails(folder, ['test/sim/run.ts', '--runs', String(runs), '--partial'])
+    const kind = mutant.cluster ? ['--cluster'] : []
+    const seed = await fails(folder, ['test/sim/run.ts', ...kind, '--runs', String(runs), '--partial'])
     return (
       seed &&
       `the simulator, ${/seed (\d+)/.exec(seed)?.[0] ?? 'at once'}: ${/VIOLATION (.{0,90})/.exec(seed)?.[1] ?? seed.slice(-200)}`
@@ -326,7 +331,9 @@ function fails(folder: string, args: string[]): Promise<string | undefined> {
 
 if (process.argv[1] === import.meta.filename) {
   const words = process.argv.slice(2)
-  const chosen = MUTANTS.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
+  const chosen = [...MUTANTS, ...CLUSTER_MUTANTS].filter(
+    ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
+  )
   let survived = 0
   for (const mutant of chosen) {
     const caught = await catchMutant(mutant)
