@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // Runs every test/**/*.test.ts, each file as a process of its own, as many at once as there are cores.
 // uvu alone would let a suite without run() pass, would wait for ever for an open handle, and has no time limits.
-// A file passes when it printed uvu's closing block, ran at least one test, failed none, and then exited by itself. A process that neither
-// exits nor runs (it uses no CPU and no longer takes signals) hangs inside of Node, which may happen at the end of any program
-// (nodejs/node#54918): that is said, and is no failure of the file.
+// A file passes when it printed uvu's closing block, ran at least one test, failed none, and then exited by itself. A process that is past
+// its 'exit' event (signals are no longer handled), or that neither exits nor runs (it uses no CPU and handles no signal), is held up
+// inside of Node, which may happen at the end of any program (nodejs/node#54918): that is said, and is no failure of the file.
 //
 //   node scripts/run-tests.mjs [--root DIR] [--jobs N] [PART OF A PATH ...]
 //
@@ -107,7 +107,7 @@ function run({ file, limitS }) {
       child.kill('SIGUSR2') // Prints what is open, see test/support/open-handles.mjs.
       setTimeout(() => {
         const isStill = !output.includes(STILL_OPEN) && cpu !== undefined && cpuTicks(child.pid) === cpu
-        if (why === 'open' && isStill) stopped = 'deadlock'
+        if (why === 'open' && isStill) stopped = 'ending'
         killGroup(child)
       }, 1000)
     }
@@ -121,7 +121,9 @@ function run({ file, limitS }) {
     child.stdout.setEncoding('utf8').on('data', gather)
     child.stderr.setEncoding('utf8').on('data', gather)
     child.on('error', (error) => gather(`${error.message}\n`))
-    child.on('exit', () => {
+    child.on('exit', (_code, signal) => {
+      // Its tests are over and it takes signals no more: it was taking itself down.
+      if (stopped === 'open' && signal === 'SIGUSR2') stopped = 'ending'
       clearTimeout(limitTimer)
       clearTimeout(exitTimer)
       killGroup(child) // Whatever it started and left behind.
@@ -177,13 +179,13 @@ function judge({ file, limitS }, { output, code, signal, stopped, elapsedS }) {
     problems.push('finished its tests but did not exit: it leaves something open (a server, a timer, a socket, a child)')
   else if (block === undefined && code === 0) problems.push('printed no result: does every suite call run()?')
   else if (block === undefined) problems.push(`ended before its tests did, with ${signal ?? `exit code ${code}`}`)
-  else if (stopped !== 'deadlock' && code !== 0 && block.passed === block.total)
+  else if (stopped !== 'ending' && code !== 0 && block.passed === block.total)
     problems.push(`passed its tests but ended with ${signal ?? `exit code ${code}`}`)
   if (block?.total === 0 && skipped.length === 0) problems.push('ran 0 tests')
   const silent = (block?.skipped ?? 0) - skipped.length
   if (silent > 0) problems.push(`skips ${silent} tests without a reason: use test/support/needs.ts, and leave no .only behind`)
   const failedTests = block ? block.total - block.passed : 0
-  const note = stopped === 'deadlock' ? 'Node hung at its own end (nodejs/node#54918)' : ''
+  const note = stopped === 'ending' ? 'Node did not come to its own end' : ''
   return { file, output, elapsedS, skipped, problems, note, passed: block?.passed ?? 0, failed: failedTests + problems.length }
 }
 

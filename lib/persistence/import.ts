@@ -105,10 +105,12 @@ async function importBackup(file: DiskFile, path: string, target: ImportTarget, 
   const take = async (reader: ByteReader): Promise<void> => {
     news += await target.merge(reader.raw(reader.left).slice())
   }
+  // They are of the node that made the backup.
+  const notes = (reader: ByteReader): void => void reader.raw(reader.left)
   // The first time it is only read.
-  await readSnapshot(file, path, { delta: check, reply: (reader) => void takeReply(reader) }, pause)
+  await readSnapshot(file, path, { delta: check, reply: (reader) => void takeReply(reader), notes }, pause)
   const replies: Uint8Array[] = []
-  await readSnapshot(file, path, { delta: take, reply: (reader) => void replies.push(takeReply(reader)) }, pause)
+  await readSnapshot(file, path, { delta: take, reply: (reader) => void replies.push(takeReply(reader)), notes }, pause)
   for (const record of replies) await target.mergeReply(record)
   return { format: 'backup', cells, news }
 }

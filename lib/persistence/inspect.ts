@@ -11,6 +11,7 @@ import type { Disk } from './disk.ts'
 import { readRecords } from './frame.ts'
 import { type Identity, readIdentity } from './identity.ts'
 import { readMembers } from './members.ts'
+import { Notes } from './notes.ts'
 import { listDirectory, readSegment, recover } from './recover.ts'
 import { Replies } from './replies.ts'
 import { segmentName } from './segment.ts'
@@ -67,15 +68,16 @@ export async function inspect(disk: Disk, directory: string, clock: Clock, hash:
   const fresh = () => ({
     replica: new Replica({ self: identity ?? { node: 0, incarnation: 0 }, hash, namesMax: 0 }),
     replies: new Replies({ clock, ttlMs: Number.POSITIVE_INFINITY, max: Number.POSITIVE_INFINITY }),
+    notes: new Notes(),
   })
 
   const snapshots: InspectedSnapshot[] = []
   for (const name of listing.snapshots) {
-    const { replica, replies } = fresh()
+    const state = fresh()
     const file = await disk.open(`${directory}/${name}`, 'read')
     try {
-      const header = await noted(() => readSnapshot(file, name, joinInto(replica, replies), () => nextTurn(clock)))
-      snapshots.push({ name, header, names: replica.table.rowCount, problem: header ? undefined : problems.at(-1) })
+      const header = await noted(() => readSnapshot(file, name, joinInto(state), () => nextTurn(clock)))
+      snapshots.push({ name, header, names: state.replica.table.rowCount, problem: header ? undefined : problems.at(-1) })
     } finally {
       await file.close()
     }
@@ -103,8 +105,9 @@ export async function inspect(disk: Disk, directory: string, clock: Clock, hash:
     })
   }
 
-  const { replica, replies } = fresh()
-  await noted(() => recover(disk, directory, clock, joinInto(replica, replies)))
+  const state = fresh()
+  await noted(() => recover(disk, directory, clock, joinInto(state)))
+  const { replica, replies } = state
   return { identity, snapshots, segments, leftovers: listing.leftovers, replica, replies: replies.size, problems }
 }
 

@@ -14,6 +14,7 @@ import {
   RECORD_FOLD,
   RECORD_MARK,
   RECORD_MOVE,
+  RECORD_NOTES,
   readFrame,
   readRecords,
   SEGMENT_HEADER_BYTES,
@@ -134,6 +135,7 @@ class Replay {
     this.records++
     if (kind === RECORD_FOLD) return this.#sink.fold(body)
     if (kind === RECORD_MOVE) return this.#sink.move(body)
+    if (kind === RECORD_NOTES) return this.#sink.notes(body)
     if (kind !== RECORD_DELTA) this.#sink.reply(body)
     this.#sink.delta(body)
   }

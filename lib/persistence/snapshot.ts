@@ -22,6 +22,7 @@ import {
   VersionVector,
 } from '../storage/index.ts'
 import type { DiskFile } from './disk.ts'
+import type { Notes } from './notes.ts'
 import type { Replies } from './replies.ts'
 
 export const SNAPSHOT_VERSION = 1
@@ -31,8 +32,9 @@ const BLOCK_HEADER_BYTES = 9
 const BLOCK_DELTA = 1
 const BLOCK_REPLIES = 2
 const BLOCK_END = 3
-/** A block of replies ends with the one that reaches this. */
-const REPLIES_BLOCK_BYTES = 256 * 1024
+const BLOCK_NOTES = 4
+/** A block of replies, or of notes, ends with the one that reaches this. */
+const SMALL_BLOCK_BYTES = 256 * 1024
 /** No block is longer: a megabyte of names with their cells is far below. Checked before memory is taken for one. */
 const BLOCK_BYTES_MAX = 256 * 1024 * 1024
 
@@ -44,8 +46,15 @@ export interface SnapshotHeader {
   readonly createdAt: number
 }
 
+/** What a node knows: all that a snapshot holds. */
+export interface State {
+  readonly replica: Replica
+  readonly replies: Replies
+  readonly notes: Notes
+}
+
 /** The snapshot in pieces, each a few milliseconds of work; each is scratch, to be used before the next is asked for. */
-export function* encodeSnapshot(header: SnapshotHeader, replica: Replica, replies: Replies): Generator<Uint8Array, void> {
+export function* encodeSnapshot(header: SnapshotHeader, { replica, replies, notes }: State): Generator<Uint8Array, void> {
   yield encodeHeader(header)
   const block = new ByteWriter(1 << 16)
   let blocks = 0
@@ -62,13 +71,18 @@ export function* encodeSnapshot(header: SnapshotHeader, replica: Replica, replie
     block.reserve(BLOCK_HEADER_BYTES)
     block.length = BLOCK_HEADER_BYTES
   }
-  begin()
-  for (const _ of replies.encoded(block)) {
-    if (block.length < REPLIES_BLOCK_BYTES) continue
-    yield sealed(BLOCK_REPLIES)
+  for (const [kind, parts] of [
+    [BLOCK_REPLIES, replies],
+    [BLOCK_NOTES, notes],
+  ] as const) {
     begin()
+    for (const _ of parts.encoded(block)) {
+      if (block.length < SMALL_BLOCK_BYTES) continue
+      yield sealed(kind)
+      begin()
+    }
+    if (block.length > BLOCK_HEADER_BYTES) yield sealed(kind)
   }
-  if (block.length > BLOCK_HEADER_BYTES) yield sealed(BLOCK_REPLIES)
   for (const { delta } of replica.since(new VersionVector())) {
     begin()
     block.raw(delta)
@@ -115,6 +129,8 @@ export interface SnapshotSink {
   delta(reader: ByteReader): void | Promise<void>
   /** One reply record, as Replies.restore reads it. */
   reply(reader: ByteReader): void
+  /** Notes, as Notes.restore reads them. */
+  notes(reader: ByteReader): void
 }
 
 /** A sink that joins everything at once. */
@@ -126,8 +142,8 @@ export interface JoiningSink extends SnapshotSink {
   move(reader: ByteReader): void
 }
 
-/** The sink that joins everything into a replica and its replies. */
-export function joinInto(replica: Replica, replies: Replies): JoiningSink {
+/** The sink that joins everything into a state. */
+export function joinInto({ replica, replies, notes }: State): JoiningSink {
   const decoded = new DecodedDelta()
   return {
     delta(reader) {
@@ -149,6 +165,7 @@ export function joinInto(replica: Replica, replies: Replies): JoiningSink {
       replica.move(node, from, to)
     },
     reply: (reader) => replies.restore(reader),
+    notes: (reader) => notes.restore(reader),
   }
 }
 
@@ -197,6 +214,8 @@ export async function readSnapshot(
       await sink.delta(reader)
     } else if (kind === BLOCK_REPLIES) {
       while (reader.left > 0) sink.reply(reader)
+    } else if (kind === BLOCK_NOTES) {
+      sink.notes(reader)
     } else if (kind === BLOCK_END) {
       if (reader.varint() !== blocks) fail(name, start, 'blocks are missing')
       if (source.offset !== size) fail(name, source.offset, 'bytes behind the end')

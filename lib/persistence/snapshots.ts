@@ -9,6 +9,7 @@ import type { Logger } from '../base/log.ts'
 import type { Replica } from '../storage/index.ts'
 import { type Disk, isDiskFull, writeAll } from './disk.ts'
 import type { Log } from './log.ts'
+import type { Notes } from './notes.ts'
 import { listDirectory, type Recovery, snapshotName } from './recover.ts'
 import type { Replies } from './replies.ts'
 import { segmentName } from './segment.ts'
@@ -21,6 +22,7 @@ export interface SnapshotsOptions {
   readonly logger: Logger
   readonly replica: Replica
   readonly replies: Replies
+  readonly notes: Notes
   readonly log: Log
   readonly snapshotIntervalMs: number
   readonly snapshotLogBytes: number
@@ -151,8 +153,8 @@ export class Snapshots {
   }
 
   #encode(from: number): Generator<Uint8Array, void> {
-    const { clock, replica, replies } = this.#options
-    return encodeSnapshot({ self: replica.self, from, createdAt: clock.now() }, replica, replies)
+    const { clock, replica } = this.#options
+    return encodeSnapshot({ self: replica.self, from, createdAt: clock.now() }, this.#options)
   }
 
   /** Removes all but the newest snapshots that hold, and the segments that end before the oldest one kept. */

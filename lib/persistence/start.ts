@@ -12,6 +12,7 @@ import { type Identity, newIncarnation, readIdentity, writeIdentity } from './id
 import type { Lock, TakeLock } from './lock.ts'
 import { type FsyncMode, Log } from './log.ts'
 import { type Members, readMembers } from './members.ts'
+import { Notes } from './notes.ts'
 import { listDirectory, type Recovery, recover } from './recover.ts'
 import { Replies } from './replies.ts'
 import { joinInto } from './snapshot.ts'
@@ -64,6 +65,7 @@ export interface StoreParts {
   readonly options: StoreOptions
   readonly replica: Replica
   readonly replies: Replies
+  readonly notes: Notes
   readonly log: Log
   readonly lock: Lock
   readonly recovered: Recovered
@@ -86,7 +88,8 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
     namesMax: options.namesMax,
   })
   const replies = new Replies({ clock, ttlMs: options.replyTtlMs, max: options.repliesMax })
-  const recovery = await recover(disk, directory, clock, joinInto(replica, replies))
+  const notes = new Notes()
+  const recovery = await recover(disk, directory, clock, joinInto({ replica, replies, notes }))
   reportRecovery(logger, recovery)
 
   const above = replica.greatestIncarnation(options.nodeId)
@@ -114,7 +117,7 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
     recovery.logEnd,
     recovery.snapshot?.header.from,
   )
-  const snapshots = new Snapshots({ ...options, replica, replies, log }, recovery)
+  const snapshots = new Snapshots({ ...options, replica, replies, notes, log }, recovery)
   const recovered: Recovered = {
     names: replica.table.rowCount,
     snapshot: recovery.snapshot?.name,
@@ -126,7 +129,7 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
     incarnationIsNew: !resume,
     members: members.bytes,
   }
-  return { options, replica, replies, log, lock, recovered, snapshots, failed, renewalDue: !noted }
+  return { options, replica, replies, notes, log, lock, recovered, snapshots, failed, renewalDue: !noted }
 }
 
 /** Writes the identity where it says something new. Returns false when there is no room for it in a directory that had one. */

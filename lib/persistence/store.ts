@@ -22,11 +22,12 @@ import {
   type VersionVector,
 } from '../storage/index.ts'
 import { diskFull, isDiskFull } from './disk.ts'
-import { RECORD_DELTA, RECORD_FOLD, RECORD_HEADER_BYTES, RECORD_MOVE, RECORD_ONCE } from './frame.ts'
+import { RECORD_DELTA, RECORD_FOLD, RECORD_HEADER_BYTES, RECORD_MOVE, RECORD_NOTES, RECORD_ONCE } from './frame.ts'
 import { writeIdentity } from './identity.ts'
 import type { Lock } from './lock.ts'
 import type { Log } from './log.ts'
 import { writeMembers } from './members.ts'
+import { type NoteChange, type Notes, noteBytes } from './notes.ts'
 import { Renewal } from './renewal.ts'
 import type { Once, Replies, StoredReply } from './replies.ts'
 import type { Snapshots } from './snapshots.ts'
@@ -83,6 +84,7 @@ export class Store {
   readonly #options: StoreOptions
   readonly #replica: Replica
   readonly #replies: Replies
+  readonly #notes: Notes
   readonly #log: Log
   readonly #lock: Lock
   readonly #snapshots: Snapshots
@@ -104,6 +106,7 @@ export class Store {
     this.#options = parts.options
     this.#replica = parts.replica
     this.#replies = parts.replies
+    this.#notes = parts.notes
     this.#log = parts.log
     this.#lock = parts.lock
     this.#snapshots = parts.snapshots
@@ -296,6 +299,28 @@ export class Store {
   /** Of the cells, as they would stand in the column of `replica`, those that say more than what is known. */
   newCells(replica: ReplicaId, cells: readonly PlainCell[]): PlainCell[] {
     return this.#replica.newCells(replica, cells)
+  }
+
+  /** A note of this node. It may leave the process only after settled(). */
+  note(key: string): Uint8Array | undefined {
+    return this.#notes.get(key)
+  }
+
+  /** Notes whose keys start with `prefix`, in no order. They may leave the process only after settled(). */
+  notesUnder(prefix: string): Iterable<[key: string, value: Uint8Array]> {
+    return this.#notes.under(prefix)
+  }
+
+  /**
+   * Changes notes of this node: all of them in the turn in which there is room for them, and in one log record. The values are not to be
+   * changed afterwards. Resolves when they are durable.
+   * @throws (as a rejection) CounterError DISK_FULL, LOG_BUSY, CLOSED: nothing was changed; LOG_FAILED: unknown
+   */
+  async keepNotes(changes: readonly NoteChange[]): Promise<void> {
+    const bytes = noteBytes(changes) + RECORD_HEADER_BYTES
+    while (!this.#log.hasRoom(bytes)) await this.#log.makeRoom(bytes)
+    this.#log.append(RECORD_NOTES, (writer) => this.#notes.change(changes, writer))
+    await this.#log.settled()
   }
 
   /** Keeps a reply record that another node has given; `record` is as a snapshot holds it. */

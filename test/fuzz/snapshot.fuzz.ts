@@ -7,6 +7,7 @@ import { crc32 } from 'node:zlib'
 import { ByteWriter } from '../../lib/base/bytes.ts'
 import { CounterError } from '../../lib/base/errors.ts'
 import { seededRandom } from '../../lib/base/random.ts'
+import { Notes } from '../../lib/persistence/notes.ts'
 import { Replies } from '../../lib/persistence/replies.ts'
 import { encodeSnapshot, joinInto, readSnapshot } from '../../lib/persistence/snapshot.ts'
 import { Replica } from '../../lib/storage/index.ts'
@@ -37,13 +38,15 @@ export async function fuzzSnapshot(runs: number, seed: number): Promise<Map<stri
   const state = () => ({
     replica: new Replica({ self, hash, namesMax: 0 }),
     replies: new Replies({ clock, ttlMs: 1e9, max: 1000 }),
+    notes: new Notes(),
   })
-  const { replica, replies } = state()
+  const { replica, replies, notes } = state()
   for (let index = 0; index < 20; index++) {
     replica.increment(batchOf({ hot: 1, [`op-${index}`]: 1, cold: -1 }), new ByteWriter())
     replies.add(once(`k${index}`), plainReply(`reply ${index}`)).landed()
+    notes.change([[`n${index}`, Uint8Array.of(index)]], new ByteWriter())
   }
-  const pieces = encodeSnapshot({ self, from: 99, createdAt: 1 }, replica, replies)
+  const pieces = encodeSnapshot({ self, from: 99, createdAt: 1 }, { replica, replies, notes })
   const whole = new Uint8Array(Buffer.concat(Array.from(pieces, (piece) => piece.slice())))
 
   for (let run = 0; run < runs; run++) {
@@ -56,7 +59,7 @@ export async function fuzzSnapshot(runs: number, seed: number): Promise<Map<stri
     const to = state()
     let end = 'read'
     try {
-      await readSnapshot(bytesFile(bytes), 'snapshot-1', joinInto(to.replica, to.replies), async () => {})
+      await readSnapshot(bytesFile(bytes), 'snapshot-1', joinInto(to), async () => {})
       if (!fix && Buffer.compare(bytes, whole) !== 0) fail('damage was not detected')
     } catch (error) {
       if (!(error instanceof CounterError)) throw error

@@ -3,6 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ByteWriter } from '../../lib/base/bytes.ts'
+import { Notes } from '../../lib/persistence/notes.ts'
 import { Replies } from '../../lib/persistence/replies.ts'
 import { encodeSnapshot, joinInto, readSnapshot } from '../../lib/persistence/snapshot.ts'
 import { Replica } from '../../lib/storage/index.ts'
@@ -17,23 +18,25 @@ const header = { self: { node: 3, incarnation: 77 }, from: 12_345, createdAt: 1_
 function state() {
   const replica = new Replica({ self: { node: 3, incarnation: 77 }, hash, namesMax: 0 })
   const replies = new Replies({ clock, ttlMs: 1e9, max: 1000 })
-  return { replica, replies, sink: joinInto(replica, replies) }
+  const notes = new Notes()
+  return { replica, replies, notes, sink: joinInto({ replica, replies, notes }) }
 }
 
 /** A snapshot of `count` names and replies. */
 function snapshotOf(count: number): Uint8Array {
-  const { replica, replies } = state()
+  const { replica, replies, notes } = state()
   const scratch = new ByteWriter()
   for (let index = 0; index < count; index++) {
     replica.increment(batchOf({ [`name-${index}`]: index + 1, hot: 1, cold: -1 }), scratch)
     replies.add(once(`key-${index}`), plainReply(`reply ${index}`)).landed()
+    notes.change([[`note-${index}`, Uint8Array.of(index)]], scratch)
   }
-  return new Uint8Array(Buffer.concat(Array.from(encodeSnapshot(header, replica, replies), (piece) => piece.slice())))
+  return new Uint8Array(Buffer.concat(Array.from(encodeSnapshot(header, { replica, replies, notes }), (piece) => piece.slice())))
 }
 
 const read = (bytes: Uint8Array, to = state()) => readSnapshot(bytesFile(bytes), 'snapshot-1', to.sink, async () => {})
 
-test('what is written is read back: values, sequence numbers, replies', async () => {
+test('what is written is read back: values, sequence numbers, replies, notes', async () => {
   const to = state()
   assert.equal(await read(snapshotOf(30), to), header)
   assert.equal(
@@ -42,6 +45,7 @@ test('what is written is read back: values, sequence numbers, replies', async ()
   )
   assert.is(to.replica.seq, 30)
   assert.equal(to.replies.find(once('key-7')), plainReply('reply 7'))
+  assert.equal(to.notes.get('note-7'), Uint8Array.of(7))
 })
 
 test('every bit turned over and every length cut off is detected', async () => {

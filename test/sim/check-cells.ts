@@ -29,6 +29,9 @@ export class CheckCells {
       reply: (reader: ByteReader) => {
         reader.at = reader.end
       },
+      notes: (reader: ByteReader) => {
+        reader.at = reader.end
+      },
     }
     await readSnapshot(bytesFile(backup), 'backup', sink, async () => {})
     return found
