@@ -31,6 +31,7 @@ export type ErrorCode =
   | 'STARTING'
   | 'MEMBER_UNKNOWN'
   | 'MEMBER_ALIVE'
+  | 'SERVICE_UNKNOWN'
   // Starting up.
   | 'CONFIG_INVALID'
   | 'PORT_UNUSABLE'

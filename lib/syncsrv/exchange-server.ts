@@ -3,10 +3,13 @@
 
 import { ByteWriter } from '../base/bytes.ts'
 import { nextTurn } from '../base/clock.ts'
+import { CounterError } from '../base/errors.ts'
 import { viewOf } from '../cluster/index.ts'
 import type { VersionVector } from '../storage/index.ts'
 import {
+  type CallRequest,
   type DrainRequest,
+  decodeCall,
   decodeDigest,
   decodeDrain,
   decodeExchange,
@@ -16,6 +19,7 @@ import {
   encodeDone,
   encodeProbed,
   encodeRefusal,
+  encodeReturned,
   encodeWelcome,
   type Resume,
   type Sender,
@@ -34,10 +38,14 @@ export interface ServerEvents {
   /** The node has been told to ask this one's member. */
   nudged(node: number): void
   drain(): void
+  /** Another part of the program is asked. @throws CounterError, to be told */
+  called(service: string, payload: Uint8Array, node: number): Promise<Uint8Array>
 }
 
 /** A step that has found nothing is a version and no more. */
 const EMPTY_DELTA_BYTES = 1
+/** Of a message that is told as the reason of a refusal. Characters: four bytes each fit into the text of one. */
+const REASON_LENGTH_MAX = 256
 
 /** Of a process that is known only from the members file. */
 const NO_LIFE = '0'.repeat(16)
@@ -67,6 +75,7 @@ export class ExchangeServer {
     if (path === '/v1/probe') return this.#probe(decodeProbe(body).sender, from)
     if (path === '/v1/drain') return this.#drain(decodeDrain(body))
     if (path === '/v1/digest') return this.#digest(body)
+    if (path === '/v1/call') return this.#call(decodeCall(body))
     const request = decodeExchange(body)
     return path === '/v1/nudge' ? this.#nudge(request, from) : this.#exchange(request, from)
   }
@@ -99,6 +108,19 @@ export class ExchangeServer {
     }
     yield await this.#welcome(false)
     this.#events.drain()
+  }
+
+  async *#call({ sender, service, payload }: CallRequest): AsyncGenerator<Uint8Array, void> {
+    const refusal = this.#refusalOf(sender)
+    if (refusal) return yield refusal
+    let answer: Uint8Array
+    try {
+      answer = await this.#events.called(service, payload, sender.node)
+    } catch (error) {
+      if (!(error instanceof CounterError)) throw error
+      return yield encodeRefusal({ code: error.code, reason: error.message.slice(0, REASON_LENGTH_MAX), incarnation: 0 })
+    }
+    yield encodeReturned(answer)
   }
 
   async *#nudge({ sender, vector, news }: ExchangeRequest, from: string): AsyncGenerator<Uint8Array, void> {

@@ -61,6 +61,13 @@ export interface DrainRequest extends ProbeRequest {
   readonly target: ReplicaId
 }
 
+/** A question to another part of the program on another node; what the payload means is that part's business. */
+export interface CallRequest extends ProbeRequest {
+  readonly service: string
+  /** A view of the request. */
+  readonly payload: Uint8Array
+}
+
 export interface DigestRequest extends ProbeRequest {
   readonly vector: VersionVector
   readonly digests: Uint32Array
@@ -109,13 +116,21 @@ export interface Probed {
   readonly holder: Sender | undefined
 }
 
-export type Message = Welcome | Cells | Done | Refusal | Probed
+/** The answer to a call. */
+export interface Returned {
+  readonly kind: 'returned'
+  /** A view of the message. */
+  readonly payload: Uint8Array
+}
+
+export type Message = Welcome | Cells | Done | Refusal | Probed | Returned
 
 const WELCOME = 1
 const CELLS = 2
 const DONE = 3
 const REFUSAL = 4
 const PROBED = 5
+const RETURNED = 6
 
 const RESUMED = 1
 const HOLDS_ID = 1
@@ -126,6 +141,29 @@ export function encodeProbe({ sender }: ProbeRequest): Uint8Array {
 
 export function decodeProbe(body: Uint8Array): ProbeRequest {
   return whole(requestReader(body), (reader) => ({ sender: readSender(reader) }))
+}
+
+export function encodeCall({ sender, service, payload }: CallRequest): Uint8Array {
+  return request((writer) => {
+    writeSender(writer, sender)
+    writer.sized(Buffer.from(service))
+    writer.raw(payload)
+  })
+}
+
+export function decodeCall(body: Uint8Array): CallRequest {
+  return whole(requestReader(body), (reader) => ({
+    sender: readSender(reader),
+    service: readText(reader),
+    payload: reader.raw(reader.left),
+  }))
+}
+
+export function encodeReturned(payload: Uint8Array): Uint8Array {
+  const writer = new ByteWriter(1 + payload.length)
+  writer.uint8(RETURNED)
+  writer.raw(payload)
+  return writer.written()
 }
 
 export function encodeDrain({ sender, target }: DrainRequest): Uint8Array {
@@ -240,6 +278,7 @@ export function decodeMessage(payload: Uint8Array): Message {
     if (kind === REFUSAL)
       return { kind: 'refusal', code: readText(reader), reason: readText(reader), incarnation: reader.varint() }
     if (kind === PROBED) return readProbed(reader)
+    if (kind === RETURNED) return { kind: 'returned', payload: reader.raw(reader.left) }
     return reader.fail(`unknown kind ${kind}`)
   })
 }

@@ -4,6 +4,7 @@
 
 import { CounterError } from '../base/errors.ts'
 import { type Member, type MemberState, Membership } from '../cluster/index.ts'
+import { type CallOptions, Calls, type Service } from './calls.ts'
 import { converse, cutOff, unexpected } from './conversation.ts'
 import { ExchangeClient, RefusedError } from './exchange-client.ts'
 import { ExchangeServer } from './exchange-server.ts'
@@ -48,6 +49,7 @@ export class Replication {
   readonly #client: ExchangeClient
   readonly #loop: Loop
   readonly #levels: Levels
+  readonly #calls: Calls
   readonly #folds: Folds
   readonly #renewal: Renewal
   readonly #upkeep: Upkeep
@@ -68,6 +70,7 @@ export class Replication {
     this.#client = new ExchangeClient(site)
     this.#loop = new Loop(site, this.#client, this.#renewal)
     this.#levels = new Levels(site)
+    this.#calls = new Calls(site)
     this.#folds = new Folds(site)
     this.#upkeep = new Upkeep(site, { loop: this.#loop, renewal: this.#renewal, folds: this.#folds })
     const server = new ExchangeServer(site, {
@@ -77,6 +80,7 @@ export class Replication {
       drain: () => {
         this.drain().catch(() => {})
       },
+      called: (service, payload, node) => this.#calls.answer(service, payload, node),
     })
     this.answer = server.answer
     this.left = new Promise((resolve) => {
@@ -113,6 +117,16 @@ export class Replication {
   /** Resolves when the write is held by as many members as the level says, or time is up. Never rejects. */
   waitFor(at: WriteAt, level: Level, timeoutMs: number): Promise<Reached> {
     return this.#levels.waitFor(at, level, timeoutMs)
+  }
+
+  /** From now on calls of the service are answered. */
+  serve(service: string, answer: Service): void {
+    this.#calls.serve(service, answer)
+  }
+
+  /** Asks another part of the program on a member; see Calls.call. */
+  call(node: number, service: string, payload: Uint8Array, options: CallOptions): Promise<Uint8Array> {
+    return this.#calls.call(node, service, payload, options)
   }
 
   /** Whether this node knows the entries, durably, in time. @throws CounterError LOG_FAILED (as a rejection) */

@@ -2,7 +2,7 @@
 // such way (http-client.ts), the network of the simulator and the messages of Maelstrom are others.
 
 /** What can be asked of a node; on the sync port these are the paths. */
-export const SYNC_PATHS = ['/v1/probe', '/v1/exchange', '/v1/nudge', '/v1/digest', '/v1/drain'] as const
+export const SYNC_PATHS = ['/v1/probe', '/v1/exchange', '/v1/nudge', '/v1/digest', '/v1/drain', '/v1/call'] as const
 export type SyncPath = (typeof SYNC_PATHS)[number]
 
 /** No request is longer. Checked before memory is taken for one. */

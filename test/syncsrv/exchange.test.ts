@@ -139,11 +139,11 @@ test('a request that is not good is refused whole', async () => {
   const [a] = nodes as [Node, Node]
   const good = cluster.network.passages.filter(({ message, to }) => message === 0 && to === a.address)
   const before = JSON.stringify([a.replication.status().members, [...a.store.vector()]])
-  for (const path of ['/v1/exchange', '/v1/nudge', '/v1/probe', '/v1/digest', '/v1/drain'] as const) {
+  for (const path of ['/v1/exchange', '/v1/nudge', '/v1/probe', '/v1/digest', '/v1/drain', '/v1/call'] as const) {
     const body = good.find((passage) => passage.path === path)?.bytes ?? Uint8Array.of(1, 2, 3)
     for (const bad of [
-      body.subarray(0, -1),
-      Uint8Array.of(...body, 0),
+      body.subarray(0, path === '/v1/call' ? 2 : -1),
+      ...(path === '/v1/call' ? [] : [Uint8Array.of(...body, 0)]),
       Uint8Array.of(9, ...body.subarray(1)),
       new Uint8Array(0),
     ]) {
