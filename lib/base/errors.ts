@@ -32,6 +32,12 @@ export type ErrorCode =
   | 'MEMBER_UNKNOWN'
   | 'MEMBER_ALIVE'
   | 'SERVICE_UNKNOWN'
+  // Sequences.
+  | 'SEQUENCE_UNAVAILABLE'
+  | 'SEQUENCE_UNKNOWN'
+  | 'SEQUENCE_FROZEN'
+  | 'SEQUENCE_BACKWARDS'
+  | 'SEQUENCE_EXHAUSTED'
   // Starting up.
   | 'CONFIG_INVALID'
   | 'PORT_UNUSABLE'

@@ -1,0 +1,16 @@
+// Sequences: what other folders may use of them.
+
+export type { NextOptions, Numbers, SequenceMember, SequencePage, Sequencer, SequenceStatus, SequenceValue } from './sequencer.ts'
+export {
+  checkNumbersAsked,
+  checkSequenceName,
+  checkSequenceValue,
+  keyReused,
+  SEQUENCE_COUNT_MAX,
+  SEQUENCE_KEY_BYTES_MAX,
+  SEQUENCE_MAX,
+  SEQUENCE_NAME_BYTES_MAX,
+  sequenceBackwards,
+  sequenceExhausted,
+  sequenceFrozen,
+} from './sequencer.ts'
