@@ -8,7 +8,7 @@ import type { Agreement } from './agreement.ts'
 import { charsetOf, collectBody, mediaTypeOf, readBody } from './body.ts'
 import { increment, JSON_BYTES_MAX, readDelta, text } from './contract.ts'
 import type { Exchange, Handler, Reply } from './endpoint.ts'
-import { addItems, itemsOf } from './items.ts'
+import { addIncrements, itemsOf } from './increments.ts'
 import { readJson, writeInteger } from './json.ts'
 import type { Metrics } from './metrics.ts'
 import type { Fingerprint } from './once.ts'
@@ -90,7 +90,7 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
       fingerprint?.update(body)
       const items = itemsOf(readJson(body))
       const reply = (): StoredReply => ({ status: 200, contentType: JSON_TYPE, body: `{"items":${items.length}}` })
-      return writeNames((tally) => addItems(tally, items), reply, fingerprint)
+      return writeNames((tally) => addIncrements(tally, items), reply, fingerprint)
     }),
 
     readKeywords: agreement.read(({ query }) => {
@@ -225,7 +225,8 @@ const counterJson = (name: string, value: number | bigint): string => {
 const wrongType = (type: string, expected: string): Problem =>
   new Problem('media-type-unsupported', `The Content-Type is ${type === '' ? 'missing' : type}; expected ${expected}.`)
 
-function checkJsonType({ incoming }: Exchange): void {
+/** @throws Problem media-type-unsupported */
+export function checkJsonType({ incoming }: Exchange): void {
   const type = mediaTypeOf(incoming.headers['content-type'])
   if (type !== JSON_TYPE) throw wrongType(type, JSON_TYPE)
 }

@@ -9,7 +9,7 @@ import { Problem } from './problem.ts'
 const LONE_SURROGATE = /\p{Surrogate}/u
 const MISFITS_MAX = 10
 
-interface Item {
+interface Increment {
   readonly name: string
   readonly delta?: unknown
 }
@@ -28,13 +28,13 @@ export function itemsOf(body: unknown): readonly unknown[] {
 }
 
 /** Adds all items to the tally. @throws Problem body-invalid, which lists what does not fit; the tally is then to be reset */
-export function addItems(tally: Tally, items: readonly unknown[]): void {
+export function addIncrements(tally: Tally, items: readonly unknown[]): void {
   const errors: Misfit[] = []
   for (let index = 0; index < items.length; index++) {
     const item = items[index]
     const wrong = wrongItem(item)
     if (wrong === undefined) {
-      const { name, delta = 1 } = item as Item
+      const { name, delta = 1 } = item as Increment
       tally.add(name, readDelta(delta)!)
     } else {
       errors.push({ in: 'body', path: `/items/${index}${wrong[0]}`, message: wrong[1] })
