@@ -25,6 +25,7 @@ import { createPages } from './pages.ts'
 import { Problem } from './problem.ts'
 import type { ApiStore } from './store.ts'
 import { pathOf } from './target.ts'
+import { createTotal } from './total.ts'
 import { Writer } from './writer.ts'
 
 export interface ApiOptions {
@@ -87,6 +88,7 @@ export function createApi(options: ApiOptions): Api {
   const pages = createPages({ assetsDirectory, version, definition: JSON.stringify(openapi(version)) })
   const handlers: Record<OperationId, Handler> = {
     ...createCounting({ store, writer, agreement, metrics, nameBytesMax, bodyBytesMax, lowerWord }),
+    ...createTotal({ store, writer, agreement, bodyBytesMax }),
     ...createMembers(cluster),
     ...operating,
     explore: pages.explore,

@@ -50,6 +50,17 @@ export const increments = z
   })
   .meta({ id: 'Increments' })
 
+/** A number and no text: the original joined the digits of a text to those of the count. */
+const TOTAL_EXPECTED = 'expected an integer between -2^64 and 2^64 (exclusive), written without quotes: {"value":5}'
+export const totalIncrement = z
+  .object({
+    value: z
+      .custom<number | bigint>((value) => typeof value !== 'string' && readDelta(value) !== undefined, TOTAL_EXPECTED)
+      .optional()
+      .meta({ type: 'integer', default: 1, description: 'What to add; 0 adds nothing, less than 0 subtracts.', examples: [5] }),
+  })
+  .meta({ id: 'TotalIncrement' })
+
 // Not z.int(), whose JSON schema ends at 2^53 - 1.
 const exact = z
   .number()
@@ -68,6 +79,14 @@ export const tally = z
   .meta({ id: 'Tally' })
 export const counted = z.object({ items: natural.meta({ description: 'Items that were counted.' }) }).meta({ id: 'Counted' })
 export const keywords = z.array(z.object({ key: z.string(), count: exact })).meta({ id: 'Keywords' })
+export const totalAdded = z
+  .object({
+    success: z.literal(true),
+    shardId: natural.meta({ description: 'The shard that has counted it; on a plain node 0.' }),
+    count: exact.meta({ type: 'integer', description: 'What that shard has counted by now. Exact digits.' }),
+  })
+  .meta({ id: 'TotalAdded' })
+export const total = z.object({ total: exact }).meta({ id: 'Total' })
 export const readiness = z
   .object({ ready: z.boolean(), checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })) })
   .meta({ id: 'Readiness' })
@@ -117,7 +136,7 @@ export interface Operation {
   readonly method: 'GET' | 'POST'
   /** Parameters in braces: /v1/counters/{name}. */
   readonly path: string
-  readonly tag: 'Counting' | 'Keywords' | 'Cluster' | 'Operation'
+  readonly tag: 'Counting' | 'Keywords' | 'Total' | 'Cluster' | 'Operation'
   readonly summary: string
   readonly description?: string
   /** A token is needed where the node has one. */
@@ -326,6 +345,35 @@ export const contract = {
       content: { 'application/json': { schema: counters, example: { counters: [HOME] } } },
     },
     errors: ['query-invalid', 'name-invalid', 'name-too-long', ...READ],
+  },
+  addToTotal: {
+    method: 'POST',
+    path: '/increment',
+    tag: 'Total',
+    auth: true,
+    writes: true,
+    summary: 'Add to the one total',
+    description: 'Adds `value`, by default 1. An aggregator spreads the additions evenly over the shards that live.',
+    body: { required: false, content: { 'application/json': { schema: totalIncrement, example: { value: 5 } } } },
+    reply: {
+      description: 'Counted and durable; what the shard has counted.',
+      content: { 'application/json': { schema: totalAdded, example: { success: true, shardId: 0, count: 5 } } },
+    },
+    errors: [...JSON_BODY, ...WRITE],
+  },
+  readTotal: {
+    method: 'GET',
+    path: '/total',
+    tag: 'Total',
+    auth: true,
+    writes: false,
+    shows: true,
+    summary: 'The one total',
+    reply: {
+      description: 'The sum of all additions.',
+      content: { 'application/json': { schema: total, example: { total: 5 } } },
+    },
+    errors: READ,
   },
   readCluster: {
     method: 'GET',

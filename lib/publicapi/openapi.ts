@@ -73,6 +73,7 @@ export function openapi(version: string): Json {
     tags: [
       { name: 'Counting', description: 'Named counters and texts.' },
       { name: 'Keywords', description: 'The API of the original Counter, kept exactly.' },
+      { name: 'Total', description: 'The one total of the original sharded counter.' },
       { name: 'Cluster', description: 'The nodes that agree with each other.' },
       { name: 'Operation', description: 'Health, metrics and this definition.' },
     ],
