@@ -11,7 +11,7 @@ import { createCluster } from './node/cluster.ts'
 import { registerStoreMetrics, registerSyncMetrics } from './node/metrics.ts'
 import { openSync, type Sync, type SyncSettings } from './node/sync.ts'
 import { nodeDisk, type Recovered, Store, takeLock } from './persistence/index.ts'
-import { type ApiLogger, createMetrics, findAssets, PublicServer, type Readiness } from './publicapi/index.ts'
+import { type ApiLogger, createApi, createMetrics, findAssets, PublicServer, type Readiness } from './publicapi/index.ts'
 
 /** What a data directory needs of the settings; lib/config.ts says what each means. */
 export interface StoreSettings {
@@ -24,6 +24,8 @@ export interface StoreSettings {
   readonly snapshotIntervalMs: number
   readonly snapshotLogBytes: number
   readonly keysMax: number
+  readonly itemsMax: number
+  readonly itemsClockAheadMs: number
   readonly idempotencyTtlMs: number
   readonly idempotencyKeysMax: number
 }
@@ -103,7 +105,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
   const metrics = createMetrics(version)
   registerStoreMetrics(metrics.registry, () => store.status())
   registerSyncMetrics(metrics.registry, sync)
-  const server = new PublicServer({
+  const publicOptions = {
     store,
     cluster: createCluster(replication, settings),
     hash,
@@ -127,7 +129,8 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
       keepAliveMs: KEEP_ALIVE_MS,
       checkMs: TIMEOUT_CHECK_MS,
     },
-  })
+  }
+  const server = new PublicServer(publicOptions, createApi(publicOptions))
   try {
     const { url } = await server.listen()
     logger.info({ url }, 'listens')
@@ -183,6 +186,8 @@ export function openStore(
     disk: nodeDisk,
     lock: takeLock,
     namesMax: settings.keysMax,
+    itemsMax: settings.itemsMax,
+    itemsAheadMsMax: settings.itemsClockAheadMs,
     fsync: settings.fsync,
     fsyncIntervalMs: settings.fsyncIntervalMs,
     segmentBytes: settings.logSegmentBytes,

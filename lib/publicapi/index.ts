@@ -1,7 +1,8 @@
 // The public port. What other folders may use of it.
 
-export type { Api, ApiOptions } from './app.ts'
+export type { ApiOptions } from './app.ts'
 export { createApi } from './app.ts'
+export type { Api, AppOptions } from './assembly.ts'
 export { findAssets } from './assets.ts'
 export type { ApiCluster, ClusterStatus, Lag, MemberStatus, Reached, WriteAt, WriteLevel } from './cluster.ts'
 export type { ApiLogger } from './endpoint.ts'

@@ -7,9 +7,10 @@ import { createServer, STATUS_CODES } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { Server as NetServer } from 'node:net'
 import { getRequestListener, RequestError } from '@hono/node-server'
+import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
-import type { Api, ApiOptions } from './app.ts'
-import { createApi } from './app.ts'
+import type { Api } from './assembly.ts'
+import type { ApiLogger } from './endpoint.ts'
 import { send } from './endpoint.ts'
 import { Problem } from './problem.ts'
 
@@ -24,12 +25,16 @@ export interface ServerTimeouts {
   readonly checkMs: number
 }
 
-export interface PublicServerOptions extends ApiOptions {
+export interface PublicServerOptions {
+  /** The address to listen on. */
+  readonly host: string
   /** 0 takes any free port. */
   readonly port: number
   /** Most connections at a time; further ones are closed at once. */
   readonly connectionsMax: number
   readonly timeouts: ServerTimeouts
+  readonly logger: ApiLogger
+  readonly clock: Clock
 }
 
 export interface Listening {
@@ -53,10 +58,10 @@ export class PublicServer {
   /** Connections accepted since the start. */
   #accepted = 0
 
-  constructor(options: PublicServerOptions) {
+  constructor(options: PublicServerOptions, api: Api) {
     const { timeouts } = options
     this.#options = options
-    this.#api = createApi(options)
+    this.#api = api
     const { express } = this.#api
     const listener = getRequestListener(this.#api.fetch, { hostname: 'localhost', errorHandler: (error) => this.#failed(error) })
     this.#server = createServer(

@@ -4,7 +4,14 @@ import { connect, type Socket } from 'node:net'
 import { systemClock } from '../../lib/base/clock.ts'
 import { createNameHash } from '../../lib/base/hash.ts'
 import { seededRandom } from '../../lib/base/random.ts'
-import { createMetrics, findAssets, PublicServer, type PublicServerOptions } from '../../lib/publicapi/index.ts'
+import {
+  type ApiOptions,
+  createApi,
+  createMetrics,
+  findAssets,
+  PublicServer,
+  type PublicServerOptions,
+} from '../../lib/publicapi/index.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { FakeCluster } from './fake-cluster.ts'
 
@@ -16,6 +23,8 @@ export interface LogLine {
   readonly message: string
 }
 
+export type HarnessOptions = PublicServerOptions & ApiOptions
+
 export class Harness {
   readonly store = new MemoryStore()
   readonly cluster = new FakeCluster()
@@ -24,10 +33,10 @@ export class Harness {
   url = ''
   port = 0
 
-  constructor(options: Partial<PublicServerOptions> = {}) {
+  constructor(options: Partial<HarnessOptions> = {}) {
     const write = (level: string) => (fields: object, message: string) =>
       void this.log.push({ level, fields: fields as Record<string, unknown>, message })
-    this.server = new PublicServer({
+    const all: HarnessOptions = {
       store: this.store,
       cluster: this.cluster,
       hash: createNameHash(seededRandom(1)),
@@ -53,7 +62,8 @@ export class Harness {
       readiness: () => ({ ready: true, checks: [{ name: 'log', ok: true, detail: 'writable' }] }),
       metrics: createMetrics('1.2.3'),
       ...options,
-    })
+    }
+    this.server = new PublicServer(all, createApi(all))
   }
 
   async open(): Promise<this> {
@@ -98,7 +108,7 @@ export class Harness {
 
 /** Opens a server for one test and closes it after, whatever happens. */
 export async function withServer<Result>(
-  options: Partial<PublicServerOptions>,
+  options: Partial<HarnessOptions>,
   task: (harness: Harness) => Promise<Result>,
 ): Promise<Result> {
   const harness = await new Harness(options).open()
