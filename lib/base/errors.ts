@@ -6,6 +6,8 @@ export type ErrorCode =
   | 'NAME_INVALID'
   | 'NAME_TOO_LONG'
   | 'NAMES_MAX'
+  | 'ITEMS_MAX'
+  | 'CLOCK_AHEAD'
   | 'COUNT_OVERFLOW'
   | 'DELTA_INVALID'
   | 'KEY_IN_FLIGHT'
@@ -31,7 +33,11 @@ export type ErrorCode =
   | 'STARTING'
   | 'MEMBER_UNKNOWN'
   | 'MEMBER_ALIVE'
+  | 'ITEMS_REFUSED'
   | 'SERVICE_UNKNOWN'
+  // Shards.
+  | 'SLOTS_INVALID'
+  | 'SLOTS_CONFLICT'
   // Sequences.
   | 'SEQUENCE_UNAVAILABLE'
   | 'SEQUENCE_UNKNOWN'
