@@ -1,5 +1,6 @@
-// Who belongs to the cluster, and who of them answers: what other folders may use of it.
+// Who belongs to the cluster, who of them answers, and which shard has which names: what other folders may use of it.
 
+export { type Accept, AcceptanceRefused, Ballot, type BallotOptions, type Refusal } from './ballot.ts'
 export type { View } from './folding.ts'
 export { admitsFold, decideFold, FOLD_AT_LEAST, FOLD_AT_MOST, viewOf } from './folding.ts'
 export type { Fold, Member, MemberState } from './member.ts'
@@ -15,3 +16,6 @@ export {
 } from './members.ts'
 export type { MembershipOptions } from './membership.ts'
 export { Membership } from './membership.ts'
+export type { PlainSlotMap, SlotRange } from './slot-map.ts'
+export { SHARDS_MAX, SlotMap } from './slot-map.ts'
+export { SLOTS, slotOf } from './slots.ts'
