@@ -1,8 +1,8 @@
-// The delta codec, version 1: the one form in which cells leave the table. A write produces it, a log record holds it,
+// The delta codec: the one form in which cells leave the table. A write produces it, a log record holds it,
 // a snapshot block is it. Byte by byte in docs/FORMATS.md, section 1.
 //
 //   delta  := version part*                          its end is known from what frames it
-//   part   := 1 block | 2 vector
+//   part   := 1 block | 2 vector | 3 items (item-delta.ts; in version 2 only)
 //   block  := flags columns rowCount lengths names cells
 //   columns:= count (node incarnation baseSeq){count}
 //   lengths:= varint{rowCount}                       0: a row without a name; its eight bytes of key stand in `names`
@@ -16,12 +16,18 @@
 import { isUtf8 } from 'node:buffer'
 import { type ByteReader, type ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
 import { CELL_WORDS, type Column } from './column.ts'
+import { DecodedItems } from './item-delta.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, KEY_BYTES, NAME_BYTES_LIMIT, type Table } from './table.ts'
 import { decodeVectorInto, encodeVector, type ReplicaId, readReplica, readSeq, SEQ_MAX, VersionVector } from './vector.ts'
+import { unzigzag, zigzag } from './zigzag.ts'
 
+/** Of deltas without items. */
 export const DELTA_VERSION = 1
+/** Of deltas that may hold items: who does not know them refuses these whole. */
+export const ITEMS_VERSION = 2
 export const PART_BLOCK = 1
 export const PART_VECTOR = 2
+export const PART_ITEMS = 3
 /** Flags of a block. */
 export const UNIFORM = 1
 export const MINUS = 2
@@ -99,9 +105,6 @@ export function writeVector(writer: ByteWriter, vector: VersionVector): void {
   encodeVector(writer, vector)
 }
 
-const zigzag = (difference: number): number => (difference >= 0 ? difference * 2 : -difference * 2 - 1)
-const unzigzag = (code: number): number => (code % 2 === 0 ? code / 2 : -(code + 1) / 2)
-
 /**
  * A delta taken apart. One instance is reused for many deltas: the arrays are scratch, valid up to the counts.
  * Row r has its name at `bytes[nameFrom[r], nameTo[r])`; when `keyed[r]` is 1 these are eight bytes of key.
@@ -120,8 +123,9 @@ export class DecodedDelta {
   cellWords = new Uint32Array(64 * 4)
   columns: ReplicaId[] = []
   vector: VersionVector | undefined
-  /** The sequence number of the one write that the delta is, all of it: a single uniform block of one column. Else 0. */
-  writeSeq = 0
+  readonly items = new DecodedItems()
+  /** The one write that the delta is, all of it: a single uniform block of one column, or items of one write. Else undefined. */
+  write: { readonly replica: ReplicaId; readonly seq: number } | undefined
 
   /**
    * Takes the delta apart that fills what is left of `reader`.
@@ -133,16 +137,21 @@ export class DecodedDelta {
     this.cellCount = 0
     this.columns = []
     this.vector = undefined
-    this.writeSeq = 0
+    this.write = undefined
+    this.items.clear(reader.bytes)
     const version = reader.uint8()
-    if (version !== DELTA_VERSION) reader.fail(`delta is version ${version}, expected ${DELTA_VERSION},`)
+    if (version < DELTA_VERSION || version > ITEMS_VERSION)
+      reader.fail(`delta is version ${version}, expected at most ${ITEMS_VERSION},`)
     while (reader.left > 0) {
       const part = reader.uint8()
       if (part === PART_BLOCK) this.#decodeBlock(reader)
       else if (part === PART_VECTOR) this.#decodeVector(reader)
+      else if (part === PART_ITEMS && version >= ITEMS_VERSION) this.items.decode(reader)
       else reader.fail(`unknown part ${part}`)
     }
-    if (this.columns.length !== 1 || this.vector !== undefined) this.writeSeq = 0
+    const { columns, items } = this
+    if (this.vector !== undefined || columns.length + items.origins.length !== 1) this.write = undefined
+    else if (items.isWhole) this.write = writeOfItems(items)
   }
 
   #decodeVector(reader: ByteReader): void {
@@ -161,7 +170,8 @@ export class DecodedDelta {
       this.columns.push(readReplica(reader))
       previous.push(readSeq(reader))
     }
-    if ((flags & UNIFORM) !== 0) this.writeSeq = previous[0]!
+    const last = this.columns.length - 1
+    if ((flags & UNIFORM) !== 0) this.write = { replica: this.columns[last]!, seq: previous[columnCount - 1]! }
     const rowCount = reader.varint()
     // A row takes two bytes at least, so a count that is too high is found before anything is allocated for it.
     if (rowCount * 2 > reader.left) reader.fail(`${rowCount} rows do not fit`)
@@ -248,4 +258,11 @@ export class DecodedDelta {
 function enlarged<T extends { set(source: T): void }>(source: T, target: T): T {
   target.set(source)
   return target
+}
+
+/** The write that all of the items are of, if there is one. */
+function writeOfItems({ count, origins, seq }: DecodedItems): { replica: ReplicaId; seq: number } | undefined {
+  if (count === 0) return undefined
+  for (let item = 1; item < count; item++) if (seq[item] !== seq[0]) return undefined
+  return { replica: origins[0]!, seq: seq[0]! }
 }

@@ -1,54 +1,25 @@
 // Digests: what a replica holds, in 4,096 pairs of words, so that two that hold the same can find out and two that do not can
-// find where. A bucket is chosen by the key of a name, and sums a hash of each of its cells: (name, replica, P, N). Sums do not depend on
-// the order of rows, and sequence numbers are left out, because it is the counts that must be equal.
+// find where. A bucket is chosen by the key of a name, and sums a hash of each of its cells: (name, replica, P, N); items are in it
+// too (item-digest.ts). Sums do not depend on the order of rows, and sequence numbers are left out, because it is the counts that must
+// be equal.
 // They find what vectors hide: a cell that was lost although its number is covered. The hash is no secret and no proof against a liar.
 
 import { ByteWriter } from '../base/bytes.ts'
-import { crc64Into } from '../base/crc64.ts'
-import { finishHash, hashName, type NameHash } from '../base/hash.ts'
+import { finishHash } from '../base/hash.ts'
 import { CELL_WORDS, type Column } from './column.ts'
 import { BLOCK_COLUMNS_MAX, DELTA_VERSION, writeBlock } from './delta.ts'
+import { addItemDigests } from './item-digest.ts'
+import type { Items } from './items.ts'
+import { RowKeys } from './row-keys.ts'
 import { CHUNK_MASK, CHUNK_ROWS, CHUNK_SHIFT, type Table } from './table.ts'
 
 /** Buckets of a digest; each has two words. */
 export const DIGEST_BUCKETS = 4096
-const BUCKET_SHIFT = 20
-/** The same on all nodes, unlike the hash of the table: two names with one key are still told apart. */
-const PUBLIC_HASH: NameHash = { start: 0x811c9dc5 | 0, multiplier: 0x01000193 }
 /** Rows of a step, and of a delta; fewer where columns are many or names are long. */
 const STEP_ROWS = 4096
 const STEP_CELLS = 1 << 16
 const STEP_NAME_BYTES = 1 << 20
 const WORD = 0x1_0000_0000
-
-/** The key of a row: CRC-64 of its name, or the key that stands for a name that is not known. */
-class RowKeys {
-  readonly #table: Table
-  readonly #words = new Uint32Array(2)
-  low = 0
-  high = 0
-  /** A second hash of the name; 0 of a row without one. */
-  name = 0
-
-  constructor(table: Table) {
-    this.#table = table
-  }
-
-  /** Takes up a row and returns its bucket. */
-  at(row: number): number {
-    const bytes = this.#table.nameOf(row)
-    if (this.#table.nameLength(row) > 0) {
-      crc64Into(this.#words, 0, bytes, 0, bytes.length)
-      this.name = hashName(PUBLIC_HASH, bytes, 0, bytes.length)
-    } else {
-      new Uint8Array(this.#words.buffer).set(bytes)
-      this.name = 0
-    }
-    this.low = this.#words[0]!
-    this.high = this.#words[1]!
-    return finishHash(this.low ^ Math.imul(this.high, 0x9e3779b1)) >>> BUCKET_SHIFT
-  }
-}
 
 /** Where a cell's hash begins, by column. */
 function seedOf({ replica: { node, incarnation } }: Column): number {
@@ -61,7 +32,7 @@ const rowsOfStep = (columns: readonly Column[]): number =>
   Math.max(1, Math.min(STEP_ROWS, Math.floor(STEP_CELLS / Math.max(1, columns.length))))
 
 /** The sums by bucket: two words each. Each step is a few milliseconds of work; cells that change meanwhile are in it or not. */
-export function* digestsOf(table: Table, columns: readonly Column[]): Generator<void, Uint32Array> {
+export function* digestsOf(table: Table, columns: readonly Column[], items: Items): Generator<void, Uint32Array> {
   const sums = new Uint32Array(2 * DIGEST_BUCKETS)
   const keys = new RowKeys(table)
   const seeds = columns.map(seedOf)
@@ -93,6 +64,7 @@ export function* digestsOf(table: Table, columns: readonly Column[]): Generator<
     }
     yield
   }
+  yield* addItemDigests(items, sums)
   return sums
 }
 

@@ -2,13 +2,16 @@
 
 export type { Batch } from './batch.ts'
 export { AMOUNT_WORDS } from './batch.ts'
-export { DELTA_VERSION, DecodedDelta, writeBlockHead } from './delta.ts'
+export { DELTA_VERSION, DecodedDelta, ITEMS_VERSION, writeBlockHead } from './delta.ts'
 export { DIGEST_BUCKETS } from './digest.ts'
 export { encodeCells, encodeKnown, type PlainCell } from './encode-cells.ts'
 export type { HeardTotals, Hearing } from './heard.ts'
+export { STAMP_MAX } from './item-delta.ts'
+export type { Item, ItemChange } from './items.ts'
 export type { Count, ReplicaOptions } from './replica.ts'
 export { Replica } from './replica.ts'
 export type { SinceStart, SinceStep } from './since.ts'
+export { TenantList, type TenantPage, type TenantQuery } from './tenant-list.ts'
 export type { ChangedTotals } from './totals.ts'
 export type { ReplicaId } from './vector.ts'
 export {

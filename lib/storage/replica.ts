@@ -1,20 +1,24 @@
 // A replica: the table with a column for each replica it has heard of, of which one is its own to write.
-// State changes in two ways only. `increment` adds a batch to the own column under the next sequence number; `merge`
-// joins a delta, cell by cell the larger. Both are synchronous. `since` gives back what a vector does not cover.
+// State changes in two ways only. `increment` adds a batch to the own column under the next sequence number, and `changeItems` sets items
+// under it; `merge` joins a delta, cell by cell the larger, item by item the later. All are synchronous. `since` gives back what a
+// vector does not cover.
 // Invariant: a cell's P, N and seq never fall, and the own column's seq is written by nobody else.
 
 import { assert } from '../base/assert.ts'
-import { type ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
+import { ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
 import { CounterError } from '../base/errors.ts'
 import { hashName, type NameHash } from '../base/hash.ts'
 import { AMOUNT_WORDS, type Batch } from './batch.ts'
 import { Claims } from './claims.ts'
 import { CELL_WORDS, Column, SPAN_SHIFT } from './column.ts'
-import { DELTA_VERSION, type DecodedDelta, MINUS, UNIFORM, writeBlockHead } from './delta.ts'
+import { DELTA_VERSION, type DecodedDelta, ITEMS_VERSION, MINUS, PART_ITEMS, UNIFORM, writeBlockHead } from './delta.ts'
 import { digestsOf, encodeBuckets } from './digest.ts'
 import { keyBytes, type PlainCell } from './encode-cells.ts'
 import { foldRows } from './fold.ts'
 import { type HeardTotals, type Hearing, hear } from './heard.ts'
+import { writeItems } from './item-delta.ts'
+import { encodeItemsOfBuckets } from './item-digest.ts'
+import { type ItemChange, Items } from './items.ts'
 import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
 import { Slots } from './slots.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, LENGTH_BYTES_MAX, LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
@@ -30,6 +34,8 @@ export interface ReplicaOptions {
   readonly hash: NameHash
   /** Names at most, from which on an increment of a new one is refused; 0 for no limit. Merged names are never refused. */
   readonly namesMax: number
+  /** Ids of items at most, in the same way; 0 or nothing for no limit. */
+  readonly itemsMax?: number
 }
 
 const WORD = 0x1_0000_0000
@@ -38,6 +44,7 @@ const HEAD_BYTES_MAX = 3 + 5 * VARINT_BYTES_MAX
 
 export class Replica {
   readonly table: Table
+  readonly items: Items
   readonly #namesMax: number
   readonly #claims: Claims
   readonly #columns: Column[] = []
@@ -57,6 +64,7 @@ export class Replica {
 
   constructor(options: ReplicaOptions) {
     this.table = new Table(options.hash)
+    this.items = new Items(options.hash, options.itemsMax ?? 0)
     this.#namesMax = options.namesMax
     this.#claims = new Claims(this.table)
     this.#self = this.#columnOf(options.self)
@@ -77,7 +85,7 @@ export class Replica {
 
   /** Bytes of all arrays, not counting the objects around them. */
   get byteLength(): number {
-    return this.#columns.reduce((bytes, column) => bytes + column.byteLength, this.table.byteLength)
+    return this.#columns.reduce((bytes, column) => bytes + column.byteLength, this.table.byteLength + this.items.byteLength)
   }
 
   /** A copy of what is known of each replica. */
@@ -91,11 +99,12 @@ export class Replica {
   greatestIncarnation(node: number): number {
     const known = this.vector()
     for (const { replica } of this.#columns) known.raise(replica, 1)
+    for (const replica of this.items.origins) known.raise(replica, 1)
     return known.incarnationOf(node)
   }
 
   /**
-   * How far anything has come here that a life of a node wrote: the greatest number in a cell or in the vector of each column of the
+   * How far anything has come here that a life of a node wrote: the greatest number in a cell, an item or in the vector of each column of the
    * node, and of the columns of slots that this life has heard.
    */
   tracesOf({ node, incarnation }: ReplicaId): VersionVector {
@@ -106,6 +115,7 @@ export class Replica {
     for (const { replica, highest } of this.#columns) {
       if (isTheirs(replica)) for (const seq of highest) traces.raise(replica, seq)
     }
+    this.#raiseByItems(traces, isTheirs)
     return traces
   }
 
@@ -119,7 +129,13 @@ export class Replica {
     for (const { replica, highest } of this.#columns) {
       if (replica.node === node && replica.incarnation !== FOLDED) for (const seq of highest) lives.raise(replica, seq)
     }
+    this.#raiseByItems(lives, (replica) => replica.node === node)
     return lives
+  }
+
+  #raiseByItems(vector: VersionVector, isTheirs: (replica: ReplicaId) => boolean): void {
+    const { origins, highest } = this.items
+    for (const [number, replica] of origins.entries()) if (isTheirs(replica)) vector.raise(replica, highest[number]!)
   }
 
   /**
@@ -129,7 +145,8 @@ export class Replica {
   become(self: ReplicaId): void {
     this.#vector.raise(this.self, this.#seq)
     this.#self = this.#columnOf(self)
-    this.#seq = this.#self.highest.reduce((highest, seq) => Math.max(highest, seq), this.#vector.get(self))
+    const ofItems = this.items.highest[this.items.originOf(self)]!
+    this.#seq = this.#self.highest.reduce((highest, seq) => Math.max(highest, seq), Math.max(ofItems, this.#vector.get(self)))
   }
 
   /** How many of the batch's names in [from, to) have no row yet. Cost: a probe a name. */
@@ -179,6 +196,31 @@ export class Replica {
     if (batch.subtracts) this.#addMinus(batch, rows)
     this.#writeNames(batch, nameBytes, writer, this.#self.subtracted ? UNIFORM | MINUS : UNIFORM, seq)
     this.#addAndWrite(batch, rows, writer, seq)
+  }
+
+  /**
+   * Sets items under the next sequence number and appends the delta of it to `writer`. All or nothing, as increment.
+   * @param nowMs the wall clock
+   * @returns the stamp of the write
+   * @throws CounterError ITEMS_MAX
+   * Cost: a probe an item.
+   */
+  changeItems(changes: readonly ItemChange[], nowMs: number, writer: ByteWriter): number {
+    this.items.checkItemsMax(this.items.countMissing(changes))
+    assert(this.#seq < SEQ_MAX, 'sequence numbers do not run out')
+    const stamp = this.items.nextStamp(nowMs)
+    const rows = this.items.change(changes, this.self, ++this.#seq, stamp)
+    writeItemsDelta(writer, this.items, rows)
+    return stamp
+  }
+
+  /** The delta that changeItems writes under this place and stamp, on whichever node. */
+  itemsDelta(changes: readonly ItemChange[], replica: ReplicaId, seq: number, stamp: number): Uint8Array {
+    const items = new Items(this.table.hash, 0)
+    const rows = items.change(changes, replica, seq, stamp)
+    const writer = new ByteWriter()
+    writeItemsDelta(writer, items, rows)
+    return writer.written()
   }
 
   /** The rows of all names, which have cells; missing names are added when nothing speaks against the batch. */
@@ -386,11 +428,33 @@ export class Replica {
         if (column === this.#self && seq > this.#seq) this.#seq = seq
       }
     }
+    news += this.#mergeItems(delta, seqBefore)
     if (delta.vector !== undefined) {
       this.#vector.merge(delta.vector)
       if (!delta.vector.isFolded(this.self)) this.#seq = Math.max(this.#seq, delta.vector.get(this.self))
       this.#dropFolded()
     }
+    return news
+  }
+
+  #mergeItems({ items: delta }: DecodedDelta, seqBefore: number): number {
+    if (delta.count === 0) return 0
+    const { origins } = this.items
+    const self = this.items.originOf(this.self)
+    const covered = new Map<number, number>()
+    let news = 0
+    this.items.merge(delta, (origin, seq, isNews) => {
+      if (origin === self && seq > this.#seq) this.#seq = seq
+      if (!isNews) return
+      news++
+      let known = covered.get(origin)
+      if (known === undefined) {
+        known = origin === self ? seqBefore : this.#vector.get(origins[origin]!)
+        covered.set(origin, known)
+      }
+      if (seq <= known) this.hiddenCells++
+      if (origin === self) this.ownNews++
+    })
     return news
   }
 
@@ -441,11 +505,12 @@ export class Replica {
    * Cost: a pass over the column, in one turn.
    */
   move(node: number, from: number, to: number): boolean {
+    const ofItems = this.items.move({ node, incarnation: from }, { node, incarnation: to })
     const source = this.#byReplica.get(replicaKey({ node, incarnation: from }))
-    if (source === undefined || source.cells.length === 0) return false
+    if (source === undefined || (source.cells.length === 0 && ofItems === 0)) return false
     const target = this.#columnOf({ node, incarnation: to })
     target.joinAll(source)
-    const last = source.highest.reduce((highest, seq) => Math.max(highest, seq), source === this.#self ? this.#seq : 0)
+    const last = source.highest.reduce((highest, seq) => Math.max(highest, seq), source === this.#self ? this.#seq : ofItems)
     if (target === this.#self) this.#seq = Math.max(this.#seq, last)
     else this.#vector.raise(target.replica, last)
     // Walks that are under way still read the old one.
@@ -457,12 +522,13 @@ export class Replica {
 
   /** The sums of all cells by bucket; see lib/storage/digest.ts. */
   digests(): Generator<void, Uint32Array> {
-    return digestsOf(this.table, this.#columns.slice())
+    return digestsOf(this.table, this.#columns.slice(), this.items)
   }
 
   /** All cells of the buckets that are set, as deltas without a vector. */
-  cellsOfBuckets(buckets: readonly boolean[]): Generator<Uint8Array, void> {
-    return encodeBuckets(this.table, this.#columns.slice(), buckets)
+  *cellsOfBuckets(buckets: readonly boolean[]): Generator<Uint8Array, void> {
+    yield* encodeBuckets(this.table, this.#columns.slice(), buckets)
+    yield* encodeItemsOfBuckets(this.items, buckets)
   }
 
   /**
@@ -472,11 +538,10 @@ export class Replica {
    */
   replay(delta: DecodedDelta): void {
     this.merge(delta)
-    const { writeSeq } = delta
-    const replica = delta.columns[0]
-    if (writeSeq === 0 || replica === undefined || !isWriter(replica)) return
-    if (replicaKey(replica) === replicaKey(this.self)) this.#seq = Math.max(this.#seq, writeSeq)
-    else if (writeSeq === this.#vector.get(replica) + 1) this.#vector.raise(replica, writeSeq)
+    if (delta.write === undefined || !isWriter(delta.write.replica)) return
+    const { replica, seq } = delta.write
+    if (replicaKey(replica) === replicaKey(this.self)) this.#seq = Math.max(this.#seq, seq)
+    else if (seq === this.#vector.get(replica) + 1) this.#vector.raise(replica, seq)
   }
 
   /** Of the cells, as they would stand in the column of `replica`, those whose P or N is more than what is known. */
@@ -549,7 +614,8 @@ export class Replica {
   since(known: VersionVector, start?: SinceStart): Generator<SinceStep, void> {
     const columns = this.#columns.slice()
     const beyond = columns.map((column) => known.get(column.replica))
-    return encodeSince(this.table, columns, beyond, start?.vector.copy() ?? this.vector(), start?.chunk ?? 0)
+    const answer = { vector: start?.vector.copy() ?? this.vector(), from: start?.chunk ?? 0 }
+    return encodeSince({ table: this.table, columns, beyond }, this.items, known.copy(), answer)
   }
 
   /**
@@ -610,6 +676,13 @@ export class Replica {
     for (const column of this.#slots.real) if (!anyFolded || this.#slots.counts(column, row)) exact += column.balanceOf(row)
     return narrow(exact)
   }
+}
+
+/** The delta of a write of items. */
+function writeItemsDelta(writer: ByteWriter, items: Items, rows: Uint32Array): void {
+  writer.uint8(ITEMS_VERSION)
+  writer.uint8(PART_ITEMS)
+  writeItems(writer, items, rows, true)
 }
 
 const NO_CELLS = new Uint32Array(0)

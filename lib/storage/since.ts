@@ -1,10 +1,12 @@
-// What a vector does not cover, as encoded deltas: the rows span by span, of each the columns in which something is newer.
+// What a vector does not cover, as encoded deltas: the rows span by span, of each the columns in which something is newer; then the items.
 // Spans and chunks in which nothing is newer are passed over by their marks, so the cost grows with what has changed.
 // A delta ends when its names or its cells are as many as make a step of a few milliseconds; it may hold blocks of several chunks.
 
 import { ByteWriter } from '../base/bytes.ts'
 import { CELL_WORDS, type Column, SPAN_ROWS, SPAN_SHIFT } from './column.ts'
 import { BLOCK_COLUMNS_MAX, DELTA_VERSION, writeBlock, writeVector } from './delta.ts'
+import { itemsSince } from './item-since.ts'
+import type { Items } from './items.ts'
 import { CHUNK_MASK, CHUNK_ROWS, CHUNK_SHIFT, type Table } from './table.ts'
 import type { VersionVector } from './vector.ts'
 
@@ -12,9 +14,9 @@ import type { VersionVector } from './vector.ts'
 export interface SinceStep {
   /** Scratch, to be used before the next step. */
   readonly delta: Uint8Array
-  /** How many cells it holds. */
+  /** How many cells and items it holds. */
   readonly cells: number
-  /** Counted in spans of rows. */
+  /** Counted in spans of rows; from ITEMS_FROM on in places of the log of items. */
   readonly nextChunk: number
 }
 
@@ -33,20 +35,46 @@ const STEP_CELLS = 8192
 /** A delta that holds anything ends with the block after which so many cells were looked at. */
 const STEP_LOOKS = 1 << 19
 const WORD = 0x1_0000_0000
+/** Above all spans of rows. */
+const ITEMS_FROM = 2 ** 40
+
+/** Columns of a table, of each up to where they are known. */
+export interface SinceColumns {
+  readonly table: Table
+  /** Those that are given; one that is made meanwhile holds nothing that the answer's vector says. */
+  readonly columns: readonly Column[]
+  /** For each of them the sequence number up to which it is known. */
+  readonly beyond: readonly number[]
+}
 
 /**
  * See Replica.since.
- * @param columns those that are given; one that is made meanwhile holds nothing that `vector` says
- * @param beyond for each of them the sequence number up to which it is known
- * @param from the span to begin with
+ * @param known says the same of items
+ * @param answer its vector, which the last delta says, and where to begin
  */
 export function* encodeSince(
-  table: Table,
-  columns: readonly Column[],
-  beyond: readonly number[],
-  vector: VersionVector,
-  from: number,
+  columns: SinceColumns,
+  items: Items,
+  known: VersionVector,
+  answer: { readonly vector: VersionVector; readonly from: number },
 ): Generator<SinceStep, void> {
+  if (answer.from < ITEMS_FROM) yield* cellsSince(columns, answer.from)
+  let nextChunk = Math.max(ITEMS_FROM, answer.from)
+  for (const { delta, items: count, next } of itemsSince(items, known, nextChunk - ITEMS_FROM)) {
+    nextChunk = ITEMS_FROM + next
+    yield { delta: delta ?? EMPTY, cells: count, nextChunk }
+  }
+  const writer = new ByteWriter()
+  writer.uint8(DELTA_VERSION)
+  writeVector(writer, answer.vector)
+  yield { delta: writer.written(), cells: 0, nextChunk }
+}
+
+/** A delta of nothing: the step has taken its time. */
+const EMPTY = Uint8Array.of(DELTA_VERSION)
+
+/** @param from the span to begin with */
+function* cellsSince({ table, columns, beyond }: SinceColumns, from: number): Generator<SinceStep, void> {
   const writer = new ByteWriter(1 << 12)
   const chosen = new Chosen()
   const begin = (): void => {
@@ -79,9 +107,6 @@ export function* encodeSince(
   }
   const nextChunk = Math.floor(firstRow / SPAN_ROWS)
   if (chosen.cellCount > 0) yield { delta: writer.written(), cells: chosen.cellCount, nextChunk }
-  begin()
-  writeVector(writer, vector)
-  yield { delta: writer.written(), cells: 0, nextChunk }
 }
 
 /** Rows of a block and their masks. All answers share them: a block is chosen and written in one go. */

@@ -1,0 +1,244 @@
+// Items: id -> tenant, or deleted. The last update wins: of two changes of an id the one with the greater stamp stays, everywhere.
+// How many items a tenant has is kept as they change. Stamps are hybrid: the wall clock in microseconds, but always above every stamp
+// that is known, so that a change made after another was seen is later than it, whatever the clocks say.
+// Items stay as rows when they are deleted, with their stamp: an older change that comes late must not bring them back.
+// Invariant: counts[tenant] is the number of rows whose tenant it is; #clock is at or above every stamp in a row.
+
+import { CounterError } from '../base/errors.ts'
+import { hashName, type NameHash } from '../base/hash.ts'
+import { ItemCells } from './item-cells.ts'
+import type { DecodedItems } from './item-delta.ts'
+import { STAMP_MAX } from './item-delta.ts'
+import { ItemLog } from './item-log.ts'
+import { compareStamps } from './item-order.ts'
+import { LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
+import { type ReplicaId, replicaKey } from './vector.ts'
+
+/** A change of an item: its tenant from now on; undefined: it is deleted. */
+export interface ItemChange {
+  readonly id: string
+  readonly tenant: string | undefined
+}
+
+export interface Item {
+  readonly id: string
+  readonly tenant: string
+  /** When it was last changed, in microseconds since 1970. */
+  readonly stamp: number
+}
+
+const MICROSECONDS = 1000
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+export class Items {
+  readonly ids: Table
+  readonly tenants: Table
+  readonly cells = new ItemCells()
+  readonly log = new ItemLog(this.cells)
+  /** Who has written items, by index, and of each the greatest number of such a write. */
+  readonly origins: ReplicaId[] = []
+  readonly highest: number[] = []
+  readonly #originNumbers = new Map<string, number>()
+  readonly #itemsMax: number
+  readonly #lookup = new Lookup()
+  /** Items of each tenant, by its row. */
+  #counts = new Float64Array(64)
+  /** The greatest stamp that is known. */
+  #clock = 0
+  /** Items that are not deleted. */
+  live = 0
+
+  /** @param itemsMax ids at most, from which on a change of a new one is refused; 0 for no limit. Merged ones are never refused */
+  constructor(hash: NameHash, itemsMax: number) {
+    this.ids = new Table(hash)
+    this.tenants = new Table(hash)
+    this.#itemsMax = itemsMax
+  }
+
+  get byteLength(): number {
+    const { ids, tenants, cells, log } = this
+    return ids.byteLength + tenants.byteLength + cells.byteLength + log.byteLength + this.#counts.byteLength
+  }
+
+  /** A stamp for a change now, greater than all that are known. @param nowMs the wall clock */
+  nextStamp(nowMs: number): number {
+    return Math.min(STAMP_MAX, Math.max(Math.floor(nowMs * MICROSECONDS), this.#clock + 1))
+  }
+
+  /** How many of the ids were never heard of. */
+  countMissing(changes: readonly ItemChange[]): number {
+    const missing = new Set<string>()
+    for (const { id } of changes) if (this.#rowOf(this.ids, id) === -1) missing.add(id)
+    return missing.size
+  }
+
+  /** @throws CounterError ITEMS_MAX when `more` new ids would be too many */
+  checkItemsMax(more: number): void {
+    if (this.#itemsMax === 0 || more === 0 || this.ids.rowCount + more <= this.#itemsMax) return
+    throw new CounterError(
+      'ITEMS_MAX',
+      `${more} new items do not fit: the node has ${this.ids.rowCount}, deleted ones included, and takes ${this.#itemsMax} at most`,
+      { fix: 'raise COUNTER_ITEMS_MAX (0 is no limit) when the memory allows it; items that exist can still be changed' },
+    )
+  }
+
+  /**
+   * Makes changes under a stamp and a write's number that are greater than all before; of an id that is named twice the last counts.
+   * @returns the rows, each once, in order
+   */
+  change(changes: readonly ItemChange[], replica: ReplicaId, seq: number, stamp: number): Uint32Array {
+    const origin = this.originOf(replica)
+    const tenantRows = new Map<string, number>()
+    const start = this.log.end
+    for (const { id, tenant } of changes) {
+      const row = this.#rowOrNew(this.ids, encoder.encode(id))
+      let number = 0
+      if (tenant !== undefined) {
+        number = tenantRows.get(tenant) ?? this.#rowOrNew(this.tenants, encoder.encode(tenant)) + 1
+        tenantRows.set(tenant, number)
+      }
+      this.#set(row, number, stamp, origin, seq)
+    }
+    const rows = new Uint32Array(this.log.end - start)
+    let count = 0
+    for (let place = start; place < this.log.end; place++) {
+      const row = this.log.rowAt(place)
+      if (this.cells.placeOf(row) === place) rows[count++] = row
+    }
+    this.log.clean()
+    return rows.subarray(0, count)
+  }
+
+  /**
+   * Joins the items of a delta.
+   * @param joined is called for each item with its origin, whether it was news or not
+   * Cost: one probe an item; nothing is allocated when nothing is new.
+   */
+  merge(delta: DecodedItems, joined: (origin: number, seq: number, isNews: boolean) => void): void {
+    if (delta.count === 0) return
+    const origins = delta.origins.map((replica) => this.originOf(replica))
+    const tenantNumbers = new Uint32Array(delta.tenantCount)
+    const { bytes, idFrom, idTo } = delta
+    const lookup = this.#lookup
+    for (let first = 0; first < delta.count; first += LOOKUP_NAMES) {
+      const count = Math.min(LOOKUP_NAMES, delta.count - first)
+      for (let index = 0; index < count; index++) {
+        lookup.from[index] = idFrom[first + index]!
+        lookup.to[index] = idTo[first + index]!
+        lookup.hashes[index] = hashName(this.ids.hash, bytes, lookup.from[index]!, lookup.to[index]!)
+      }
+      lookup.bytes = bytes
+      lookup.count = count
+      this.ids.findMany(lookup)
+      for (let index = 0; index < count; index++) {
+        const item = first + index
+        let row = lookup.rows[index]!
+        if (row === NO_ROW) row = this.#rowOrNew(this.ids, bytes, lookup.from[index]!, lookup.to[index]!)
+        const origin = origins[delta.origin[item]!]!
+        const isNews = this.#join(row, delta, item, origin, tenantNumbers)
+        if (delta.seq[item]! > this.highest[origin]!) this.highest[origin] = delta.seq[item]!
+        joined(origin, delta.seq[item]!, isNews)
+      }
+    }
+    if (delta.stampMax > this.#clock) this.#clock = delta.stampMax
+    this.log.clean()
+  }
+
+  /** @param tenantNumbers of the delta's tenants the row plus 1, where they were needed already */
+  #join(row: number, delta: DecodedItems, item: number, origin: number, tenantNumbers: Uint32Array): boolean {
+    this.cells.reserve(row)
+    if (compareStamps(this, row, delta, item, this.origins[origin]!) >= 0) return false
+    const named = delta.tenant[item]!
+    let tenant = 0
+    if (named > 0) {
+      tenant = tenantNumbers[named - 1]!
+      if (tenant === 0) {
+        tenant = this.#rowOrNew(this.tenants, delta.bytes, delta.tenantFrom[named - 1]!, delta.tenantTo[named - 1]!) + 1
+        tenantNumbers[named - 1] = tenant
+      }
+    }
+    this.#set(row, tenant, delta.stamp[item]!, origin, delta.seq[item]!)
+    return true
+  }
+
+  #set(row: number, tenant: number, stamp: number, origin: number, seq: number): void {
+    const { cells } = this
+    cells.reserve(row)
+    const isNew = cells.stampOf(row) === 0
+    const before = isNew ? 0 : cells.tenantOf(row)
+    if (before !== tenant) {
+      if (before > 0) this.#counts[before - 1]!--
+      else this.live++
+      if (tenant > 0) this.#countOne(tenant - 1)
+      else this.live--
+    }
+    cells.set(row, tenant, stamp, origin, seq)
+    this.log.add(row, isNew)
+    if (stamp > this.#clock) this.#clock = stamp
+    if (seq > this.highest[origin]!) this.highest[origin] = seq
+  }
+
+  #countOne(tenantRow: number): void {
+    if (tenantRow >= this.#counts.length) {
+      const counts = new Float64Array(Math.max(tenantRow + 1, this.#counts.length * 2))
+      counts.set(this.#counts)
+      this.#counts = counts
+    }
+    this.#counts[tenantRow]!++
+  }
+
+  /** The index of an origin, made when it is new. */
+  originOf(replica: ReplicaId): number {
+    const key = replicaKey(replica)
+    let number = this.#originNumbers.get(key)
+    if (number === undefined) {
+      number = this.origins.length
+      this.origins.push(replica)
+      this.highest.push(0)
+      this.#originNumbers.set(key, number)
+    }
+    return number
+  }
+
+  /** What one replica has written is another's from now on. Returns the greatest number of such a write, 0 when there is none. */
+  move(from: ReplicaId, to: ReplicaId): number {
+    const number = this.#originNumbers.get(replicaKey(from))
+    if (number === undefined) return 0
+    this.#originNumbers.delete(replicaKey(from))
+    this.origins[number] = to
+    if (!this.#originNumbers.has(replicaKey(to))) this.#originNumbers.set(replicaKey(to), number)
+    return this.highest[number]!
+  }
+
+  /** The item, unless it was never there or is deleted. Cost: a probe. */
+  find(id: string): Item | undefined {
+    const row = this.#rowOf(this.ids, id)
+    if (row === -1) return undefined
+    const tenant = this.cells.tenantOf(row)
+    if (tenant === 0) return undefined
+    return { id, tenant: decoder.decode(this.tenants.nameOf(tenant - 1)), stamp: this.cells.stampOf(row) }
+  }
+
+  /** How many items the tenant has. Cost: a probe. */
+  countOf(tenant: string): number {
+    const row = this.#rowOf(this.tenants, tenant)
+    return row === -1 ? 0 : this.countAt(row)
+  }
+
+  /** The same of a tenant's row. */
+  countAt(tenantRow: number): number {
+    return this.#counts[tenantRow] ?? 0
+  }
+
+  #rowOf(table: Table, name: string): number {
+    const bytes = encoder.encode(name)
+    return table.find(hashName(table.hash, bytes, 0, bytes.length), bytes, 0, bytes.length)
+  }
+
+  #rowOrNew(table: Table, bytes: Uint8Array, from = 0, to = bytes.length): number {
+    const hash = hashName(table.hash, bytes, from, to)
+    const row = table.find(hash, bytes, from, to)
+    return row === -1 ? table.add(hash, bytes, from, to) : row
+  }
+}
