@@ -36,6 +36,8 @@ export interface NodeSettings extends StoreSettings, SyncSettings {
   readonly bodyBytesMax: number
   readonly nameBytesMax: number
   readonly tokenizer: 'space' | 'word'
+  readonly itemsAccept: 'one' | 'majority' | 'all'
+  readonly itemsCompat: 'both' | 's1' | 's2'
   readonly connectionsMax: number
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
@@ -111,6 +113,8 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     hash,
     nameBytesMax,
     tokenizer: settings.tokenizer,
+    itemsAccept: settings.itemsAccept,
+    itemsCompat: settings.itemsCompat,
     bodyBytesMax,
     token,
     host,
@@ -149,6 +153,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
 
   async function close(): Promise<void> {
     const endMs = clock.monotonicMs() + drainTimeoutMs
+    replication.end()
     const answered = await server.drain(drainTimeoutMs * (1 - CLOSE_SHARE))
     if (!answered) logger.warn({ drainTimeoutMs }, 'requests were cut off; a longer COUNTER_DRAIN_TIMEOUT leaves them more time')
     await settle((endMs - clock.monotonicMs()) * SETTLE_SHARE)

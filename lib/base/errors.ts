@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'NAMES_MAX'
   | 'ITEMS_MAX'
   | 'CLOCK_AHEAD'
+  | 'BATCH_TOO_LARGE'
   | 'COUNT_OVERFLOW'
   | 'DELTA_INVALID'
   | 'KEY_IN_FLIGHT'
@@ -44,6 +45,7 @@ export type ErrorCode =
   | 'SEQUENCE_FROZEN'
   | 'SEQUENCE_BACKWARDS'
   | 'SEQUENCE_EXHAUSTED'
+  | 'SEQUENCE_SOUND'
   // Starting up.
   | 'CONFIG_INVALID'
   | 'PORT_UNUSABLE'

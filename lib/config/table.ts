@@ -226,6 +226,41 @@ export const SETTINGS = {
     '0',
     'How many names there may be. At the limit new names get 507 and the others go on counting. Zero: no limit but memory.',
   ),
+  itemsMax: setting(
+    'COUNTER_ITEMS_MAX',
+    wholeNumber(0, COUNT_MAX),
+    '0',
+    'Items at most, deleted ones included, which keep their ids. Beyond it new ids get 507, and those that exist can still be changed. ' +
+      'Zero: no limit but memory.',
+  ),
+  itemsClockAheadMs: setting(
+    'COUNTER_ITEMS_CLOCK_AHEAD',
+    duration('1s', '30d'),
+    '1m',
+    'How far the stamps of items from other nodes may be ahead of the clock. What is further ahead is not taken until the clock has come ' +
+      'near, and the log says so. Higher: nodes with bad clocks are borne, whose changes hold against later ones for longer.',
+  ),
+  itemsAccept: setting(
+    'COUNTER_ITEMS_ACCEPT',
+    oneOf('one', 'majority', 'all'),
+    'one',
+    'How many members must accept a batch of items for it to be kept at all, when the request does not say by `accept=`. `one`: the node that is ' +
+      'asked. `majority`: more than half of all members. `all`: all that are not dead; one that drains or has no room then refuses for all.',
+  ),
+  itemsCompat: setting(
+    'COUNTER_ITEMS_COMPAT',
+    oneOf('both', 's1', 's2'),
+    'both',
+    'Whose replies `POST /items` and `GET /items/{tenant}/count` give. `both`: the fields of both original systems at once, and what went wrong. ' +
+      '`s1`: `message` and `count` alone, `s2`: `status` and `counter` alone, byte for byte as the one system wrote them.',
+  ),
+  itemsAcceptTimeoutMs: setting(
+    'COUNTER_ITEMS_ACCEPT_TIMEOUT',
+    duration('10ms', '10m'),
+    '2s',
+    'With `accept=majority` or `accept=all`, how long a batch of items waits for other nodes to accept it before it is refused. ' +
+      'Higher: rides out pauses of other nodes, and a node that is down makes batches wait longer.',
+  ),
   idempotencyTtlMs: setting(
     'COUNTER_IDEMPOTENCY_TTL',
     duration('1s', '30d'),

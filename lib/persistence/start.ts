@@ -30,6 +30,10 @@ export interface StoreOptions {
   readonly logger: Logger
   /** Names at most; 0 for no limit. */
   readonly namesMax: number
+  /** Ids of items at most, deleted ones included; 0 for no limit. */
+  readonly itemsMax: number
+  /** How far the stamps of items from elsewhere may be ahead of the clock, in milliseconds. */
+  readonly itemsAheadMsMax: number
   readonly fsync: FsyncMode
   readonly fsyncIntervalMs: number
   readonly segmentBytes: number
@@ -86,6 +90,7 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
     self: { ...self, node: identity?.node ?? self.node },
     hash: options.hash,
     namesMax: options.namesMax,
+    itemsMax: options.itemsMax,
   })
   const replies = new Replies({ clock, ttlMs: options.replyTtlMs, max: options.repliesMax })
   const notes = new Notes()

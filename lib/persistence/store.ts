@@ -14,11 +14,16 @@ import {
   DecodedDelta,
   type HeardTotals,
   type Hearing,
+  type Item,
+  type ItemChange,
   type PlainCell,
   type Replica,
   type ReplicaId,
   type SinceStart,
   type SinceStep,
+  TenantList,
+  type TenantPage,
+  type TenantQuery,
   type VersionVector,
 } from '../storage/index.ts'
 import { diskFull, isDiskFull } from './disk.ts'
@@ -36,7 +41,10 @@ import { type Recovered, type StoreOptions, type StoreParts, start } from './sta
 /** What the store says of itself while it runs. */
 export interface StoreStatus {
   readonly names: number
-  /** Bytes of the table's arrays. */
+  /** Items that are not deleted, and tenants that have or had any. */
+  readonly items: number
+  readonly tenants: number
+  /** Bytes of the arrays of names and items. */
   readonly tableBytes: number
   readonly replies: number
   /** Whether writes are accepted, and why not. */
@@ -67,18 +75,24 @@ export interface WriteAt {
 /** What an increment is answered with: the reply, and the write's own place; of a reply given again, the place of the newest own write. */
 export type Incremented = StoredReply & { readonly replayed: boolean; readonly at: WriteAt }
 
+/** The same of a change of items, with the stamp that they were given; 0 of a reply given again. */
+export type ItemsChanged = Incremented & { readonly stamp: number }
+
 /** Batches with more names than this get their new rows in slices, over several turns. */
 const SLICE_NAMES = 8192
 /** Bytes of a delta around its names and cells, and of a reply record around its texts, at most. */
 const DELTA_HEAD_BYTES = 128
 /** Bytes of a name's length and of its cell, at most. */
 const CELL_BYTES_MAX = 3 + 10 + 10
+/** Bytes of an item's two lengths, and of its cell, at most. */
+const ITEM_BYTES_MAX = 2 * 3 + 4 * 10
 /** Room kept for a reply record, without the name that the reply to a single increment shows. */
 const REPLY_BYTES_MAX = 4096 + 512
 /** Room for the record of a fold, or of a move. */
 const FOLD_BYTES_MAX = RECORD_HEADER_BYTES + 30
 /** Bytes that JSON makes of one byte of a name at most: \u0001. */
 const ESCAPED_BYTES_MAX = 6
+const MICROSECONDS = 1000
 
 export class Store {
   readonly #options: StoreOptions
@@ -92,6 +106,8 @@ export class Store {
   readonly #spread = new WeakSet<Batch>()
   /** Scratch of merge(). */
   readonly #decoded = new DecodedDelta()
+  readonly #tenantList: TenantList
+  #listing: Promise<unknown> = Promise.resolve()
   readonly #hiddenBefore: number
   #closing: Promise<void> | undefined
   #refusal: Error | undefined
@@ -110,6 +126,7 @@ export class Store {
     this.#log = parts.log
     this.#lock = parts.lock
     this.#snapshots = parts.snapshots
+    this.#tenantList = new TenantList(parts.replica.items)
     this.#hiddenBefore = parts.replica.hiddenCells
     this.#renewal = new Renewal(parts.options, parts.replica, (to) => this.#move(to))
     if (parts.renewalDue) this.#renewal.ask('the disk was full when the node started', 0)
@@ -137,14 +154,25 @@ export class Store {
    * @throws (or rejects with) CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, NAMES_MAX, CLOSED, or what refuseWrites was given
    */
   admit(batch: Batch): Promise<void> | undefined {
-    if (this.#refusal) throw this.#refusal
-    if (this.#renewal.isDue) return this.#renew()
     const nameBytes = batch.count === 0 ? 0 : batch.ends[batch.count - 1]!
     const inReply = batch.count === 1 ? nameBytes * ESCAPED_BYTES_MAX : 0
-    const bytes = nameBytes + batch.count * CELL_BYTES_MAX + RECORD_HEADER_BYTES + DELTA_HEAD_BYTES + REPLY_BYTES_MAX + inReply
-    if (!this.#log.hasRoom(bytes)) return this.#log.makeRoom(bytes)
+    const wait = this.#admitBytes(nameBytes + batch.count * CELL_BYTES_MAX + inReply)
+    if (wait) return wait
     if (batch.count > SLICE_NAMES && !this.#spread.has(batch)) return this.#spreadNames(batch)
     return undefined
+  }
+
+  /** The same of a delta with so many bytes of names and cells. */
+  #admitBytes(content: number): Promise<void> | undefined {
+    if (this.#refusal) throw this.#refusal
+    if (this.#renewal.isDue) return this.#renew()
+    const bytes = content + RECORD_HEADER_BYTES + DELTA_HEAD_BYTES + REPLY_BYTES_MAX
+    return this.#log.hasRoom(bytes) ? undefined : this.#log.makeRoom(bytes)
+  }
+
+  /** As admit, of changes of items. */
+  admitItems(changes: readonly ItemChange[]): Promise<void> | undefined {
+    return this.#admitBytes(itemsBytes(changes))
   }
 
   /** Gives all names of a large batch rows, a slice a turn, so that the increment itself is short. */
@@ -171,18 +199,50 @@ export class Store {
    * @throws (as a rejection) CounterError NAMES_MAX, COUNT_OVERFLOW, KEY_IN_FLIGHT, KEY_REUSED: nothing was changed;
    *   LOG_FAILED: unknown
    */
-  async increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<Incremented> {
+  increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<Incremented> {
     this.#spread.delete(batch)
+    return this.#write((writer) => this.#replica.increment(batch, writer), reply, once)
+  }
+
+  /**
+   * Changes items, all of them in one turn, when there is room. Of an id that is named twice the last counts.
+   * @param reply makes the reply, after the change; it is kept when `once` is given
+   * @returns the reply, the write's place and its stamp, when they may leave the process
+   * @throws (as a rejection) CounterError ITEMS_MAX, KEY_IN_FLIGHT, KEY_REUSED, DISK_FULL, LOG_BUSY, CLOSED, or what refuseWrites was given:
+   *   nothing was changed; LOG_FAILED: unknown
+   */
+  async changeItems(changes: readonly ItemChange[], reply: () => StoredReply, once?: Once): Promise<ItemsChanged> {
+    for (let wait = this.admitItems(changes); wait !== undefined; wait = this.admitItems(changes)) await wait
+    let stamp = 0
+    const change = (writer: ByteWriter): void => {
+      stamp = this.#replica.changeItems(changes, this.#options.clock.now(), writer)
+    }
+    const changed = await this.#write(change, reply, once)
+    return { ...changed, stamp }
+  }
+
+  /** What changeItems would stamp changes with now. */
+  nextStamp(): number {
+    return this.#replica.items.nextStamp(this.#options.clock.now())
+  }
+
+  /** The delta that a change of items has written, or that it writes when it is given this place and stamp. */
+  itemsDelta(changes: readonly ItemChange[], at: WriteAt, stamp: number): Uint8Array {
+    return this.#replica.itemsDelta(changes, at.replica, at.seq, stamp)
+  }
+
+  /** Writes a delta of the own column, in this turn. */
+  async #write(change: (writer: ByteWriter) => void, reply: () => StoredReply, once?: Once): Promise<Incremented> {
     const earlier = once && this.replay(once)
     if (earlier) return earlier
     if (once === undefined) {
-      this.#log.append(RECORD_DELTA, (writer) => this.#replica.increment(batch, writer))
+      this.#log.append(RECORD_DELTA, change)
       const at = this.#at
       const answer = reply()
       await this.#log.settled()
       return { ...answer, replayed: false, at }
     }
-    const { answer, landed } = this.#incrementOnce(batch, reply, once)
+    const { answer, landed } = this.#writeOnce(change, reply, once)
     const at = this.#at
     await this.#log.settled()
     landed()
@@ -195,9 +255,9 @@ export class Store {
   }
 
   /** The reply lies before the delta in the record but is made after it, so the delta is made aside first. */
-  #incrementOnce(batch: Batch, reply: () => StoredReply, once: Once) {
+  #writeOnce(change: (writer: ByteWriter) => void, reply: () => StoredReply, once: Once) {
     const aside = new ByteWriter()
-    this.#replica.increment(batch, aside)
+    change(aside)
     let answer: StoredReply
     try {
       answer = reply()
@@ -224,7 +284,7 @@ export class Store {
    * Joins an encoded delta and logs the same bytes. Resolves when they are acknowledged.
    * News of the own column means that it was written elsewhere too, so a new incarnation is then opened.
    * @returns how many cells were news
-   * @throws (as a rejection) CounterError DELTA_INVALID, DISK_FULL, LOG_BUSY: nothing was changed; LOG_FAILED: unknown
+   * @throws (as a rejection) CounterError DELTA_INVALID, CLOCK_AHEAD, DISK_FULL, LOG_BUSY: nothing was changed; LOG_FAILED: unknown
    */
   async merge(delta: Uint8Array): Promise<number> {
     const replica = this.#replica
@@ -232,6 +292,7 @@ export class Store {
     for (;;) {
       while (!this.#log.hasRoom(bytes)) await this.#log.makeRoom(bytes)
       this.#decoded.decode(new ByteReader(delta, 0, delta.length, 'DELTA_INVALID', 'delta'))
+      this.#checkStamps()
       const mark = replica.outlivedBy(this.#decoded)
       if (mark === 0) break
       this.#renewal.ask('the others take the last one for an old one', mark, true)
@@ -243,6 +304,24 @@ export class Store {
     if (replica.seq > seq || replica.ownNews > ownNews) await this.renew('the last one was written elsewhere too')
     await this.#log.settled()
     return news
+  }
+
+  /** Of a change that is stamped far ahead nobody could say for long which is the last. */
+  #checkStamps(): void {
+    this.checkStamp(this.#decoded.items.stampMax)
+  }
+
+  /** @throws CounterError CLOCK_AHEAD when items with this stamp would not be merged; 0 is none */
+  checkStamp(stamp: number): void {
+    const aheadMs = stamp / MICROSECONDS - this.#options.clock.now()
+    if (stamp === 0 || aheadMs <= this.#options.itemsAheadMsMax) return
+    throw new CounterError(
+      'CLOCK_AHEAD',
+      `items are stamped ${Math.round(aheadMs / 1000)} s ahead of the clock here, ${this.#options.itemsAheadMsMax / 1000} s are taken at most`,
+      {
+        fix: 'set the clocks of all nodes, best by NTP; the items are taken as soon as this clock has come near to their stamps',
+      },
+    )
   }
 
   /**
@@ -395,6 +474,43 @@ export class Store {
     return this.#replica.value(name)
   }
 
+  /** The item, unless it was never there or is deleted. It may leave the process only after settled(). */
+  item(id: string): Item | undefined {
+    return this.#replica.items.find(id)
+  }
+
+  /** How many items a tenant has. It may leave the process only after settled(). Cost: a probe. */
+  tenantCount(tenant: string): number {
+    return this.#replica.items.countOf(tenant)
+  }
+
+  /** Tenants that have items, by the bytes of their names. Resolves when it may leave the process. */
+  tenants(query: TenantQuery): Promise<TenantPage> {
+    const listing = this.#listing.then(async () => {
+      const steps = this.#tenantList.page(query)
+      for (;;) {
+        const { done, value } = steps.next()
+        if (done) return value
+        await nextTurn(this.#options.clock)
+      }
+    })
+    this.#listing = listing
+    return listing.then(async (page) => {
+      await this.#log.settled()
+      return page
+    })
+  }
+
+  /** How many ids of items the node takes before it refuses new ones, 0 for no limit, and how many of these are new. */
+  newItems(changes: readonly ItemChange[]): number {
+    return this.#replica.items.countMissing(changes)
+  }
+
+  /** @throws CounterError ITEMS_MAX when `more` new items would be too many */
+  checkItemsMax(more: number): void {
+    this.#replica.items.checkItemsMax(more)
+  }
+
   /** What an original node has said, as a delta to be merged before this is called again. See Replica.hear. */
   hear(heard: HeardTotals, isOurs: (node: number) => boolean): Hearing {
     return this.#replica.hear(heard, isOurs)
@@ -419,6 +535,8 @@ export class Store {
     const refusal = this.#log.refusal
     return {
       names: this.#replica.table.rowCount,
+      items: this.#replica.items.live,
+      tenants: this.#replica.items.tenants.rowCount,
       tableBytes: this.#replica.byteLength,
       replies: this.#replies.size,
       writable: refusal === undefined,
@@ -467,6 +585,12 @@ export class Store {
       logger.warn({ directory }, `the next start opens a new incarnation, because the end could not be noted: ${error}`)
     })
   }
+}
+
+function itemsBytes(changes: readonly ItemChange[]): number {
+  let bytes = 0
+  for (const { id, tenant = '' } of changes) bytes += ITEM_BYTES_MAX + Buffer.byteLength(id) + Buffer.byteLength(tenant)
+  return bytes
 }
 
 const closed = (): CounterError => new CounterError('CLOSED', 'the node is stopping')

@@ -18,12 +18,14 @@ export interface Pulled {
 export class RefusedError extends CounterError {
   /** As in the refusal: REMOVED, NODE_ID_TAKEN, or one that a later version may know. */
   readonly why: string
+  readonly reason: string
   /** The incarnation that was refused. */
   readonly incarnation: number
 
   constructor(address: string, { code, reason }: Refusal, incarnation: number) {
     super('PEER_REFUSED', `${address} refuses: ${reason} (${code})`)
     this.why = code
+    this.reason = reason
     this.incarnation = incarnation
   }
 }
@@ -102,7 +104,11 @@ export class ExchangeClient {
   }
 
   async #join(node: number, delta: Uint8Array, nextChunk: number): Promise<number> {
-    const news = await this.#site.orStopped(this.#site.options.store.merge(delta))
+    const news = await this.#site.orStopped(this.#site.options.store.merge(delta)).catch((error: unknown) => {
+      // What follows will not be taken until the clocks have met; counts that have changed meanwhile are, when it begins anew.
+      if (error instanceof CounterError && error.code === 'CLOCK_AHEAD') this.#resumes.delete(node)
+      throw error
+    })
     this.#site.counters.cellsIn += news
     const resume = this.#resumes.get(node)
     if (resume) this.#resumes.set(node, { ...resume, chunk: nextChunk })

@@ -21,6 +21,8 @@ export function openStore(directory: string, hash: NameHash, fsync: FsyncMode = 
     lock: takeLock,
     logger: quiet,
     namesMax: 0,
+    itemsMax: 0,
+    itemsAheadMsMax: 60_000,
     fsync,
     fsyncIntervalMs: 50,
     segmentBytes: 64 << 20,

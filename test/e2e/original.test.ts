@@ -87,6 +87,8 @@ async function startOurs(syncPort: number, seeds: readonly string[], directory: 
     lock: takeLock,
     logger,
     namesMax: 0,
+    itemsMax: 0,
+    itemsAheadMsMax: 60_000,
     fsync: 'always',
     fsyncIntervalMs: 50,
     segmentBytes: 1 << 20,

@@ -79,6 +79,8 @@ await runMaelstrom({
       disk: slow(nodeDisk),
       lock: takeLock,
       namesMax: settings.keysMax,
+      itemsMax: settings.itemsMax,
+      itemsAheadMsMax: settings.itemsClockAheadMs,
       fsync: settings.fsync,
       fsyncIntervalMs: settings.fsyncIntervalMs,
       segmentBytes: settings.logSegmentBytes,

@@ -95,6 +95,8 @@ export class Machine {
       lock: (directory) => this.#lock(directory),
       logger: this.logger,
       namesMax: 0,
+      itemsMax: 0,
+      itemsAheadMsMax: 60_000,
       fsync: 'always',
       fsyncIntervalMs: 50,
       segmentBytes: 64 * 1024,

@@ -139,6 +139,8 @@ export class ClusterNode implements Station {
       joinTimeoutMs: JOIN_TIMEOUT_MS,
       suspectMs: SUSPECT_MS,
       digestIntervalMs: this.#settings.digestIntervalMs,
+      acceptTimeoutMs: 2000,
+      confirmTimeoutMs: 5000,
     })
     this.replication = replication
     this.answer = replication.answer
@@ -193,6 +195,8 @@ export class ClusterNode implements Station {
       },
       logger: this.logger,
       namesMax: 0,
+      itemsMax: 0,
+      itemsAheadMsMax: 60_000,
       fsync: 'always',
       fsyncIntervalMs: 50,
       segmentBytes: 64 * 1024,

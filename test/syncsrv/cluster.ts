@@ -85,6 +85,8 @@ export class Node {
       lock: async () => ({ release: async () => {} }),
       logger: this.logger,
       namesMax: 0,
+      itemsMax: 0,
+      itemsAheadMsMax: 60_000,
       fsync: 'always',
       fsyncIntervalMs: 50,
       segmentBytes: 1 << 20,
@@ -113,6 +115,8 @@ export class Node {
       joinTimeoutMs: JOIN_TIMEOUT_MS,
       suspectMs: SUSPECT_MS,
       digestIntervalMs: 0,
+      acceptTimeoutMs: 2000,
+      confirmTimeoutMs: 5000,
       ...this.#overrides,
     })
     network.listen(this.address, this.replication.answer)
@@ -163,6 +167,8 @@ export class Cluster {
   readonly random
   readonly nodes: Node[] = []
   seeds: string[] = []
+  /** Called after each step of what is under way: between two there is no other moment at which anybody could look. */
+  onStep: () => void = () => {}
 
   constructor(seed = 1) {
     this.random = seededRandom(seed)
@@ -207,8 +213,10 @@ export class Cluster {
   }
 
   async #rest(): Promise<void> {
-    do await drained()
-    while (this.clock.step())
+    do {
+      await drained()
+      this.onStep()
+    } while (this.clock.step())
   }
 
   /** Lets go of all that is running. */
