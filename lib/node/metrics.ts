@@ -10,7 +10,9 @@ type Row<Status> = [name: string, help: string, read: (status: Status) => number
 
 const GAUGES: readonly Row<StoreStatus>[] = [
   ['counter_names', 'Names that are counted.', (status) => status.names],
-  ['counter_table_bytes', 'Memory of the table of names and counts.', (status) => status.tableBytes],
+  ['counter_items', 'Items that belong to a tenant.', (status) => status.items],
+  ['counter_tenants', 'Tenants that have, or had, an item.', (status) => status.tenants],
+  ['counter_table_bytes', 'Memory of the tables of names and counts, and of items.', (status) => status.tableBytes],
   ['counter_idempotency_keys', 'Replies kept for an Idempotency-Key.', (status) => status.replies],
   ['counter_writable', '1 while writes are taken, 0 while they are refused.', (status) => Number(status.writable)],
   ['counter_log_end_bytes', 'Log position of the next frame.', (status) => status.logEnd],
@@ -43,6 +45,21 @@ const SYNC_COUNTERS: readonly Row<ClusterStatus['counters']>[] = [
     (status) => status.hiddenCells,
   ],
   ['counter_folds_total', 'Folds of old incarnations into one column.', (status) => status.folds],
+  [
+    'counter_items_batches_committed_total',
+    'Batches of items sent to this node that enough members accepted.',
+    (status) => status.batchesCommitted,
+  ],
+  [
+    'counter_items_batches_aborted_total',
+    'Batches of items sent to this node that too few members accepted. Nothing of them was kept.',
+    (status) => status.batchesAborted,
+  ],
+  [
+    'counter_items_promises_expired_total',
+    'Promises to keep a batch of another node that were dropped, because nothing was heard of it any more.',
+    (status) => status.preparesExpired,
+  ],
 ]
 
 /** Per member: what this node lacks of it, and it of this node. Members of which nothing is known yet are left out. */
@@ -61,6 +78,14 @@ export function registerStoreMetrics(registry: Registry, status: () => StoreStat
 export function registerSyncMetrics(registry: Registry, { replication, server }: Sync): void {
   registerCounters(registry, SYNC_COUNTERS, () => replication.status().counters)
   const registers = [registry]
+  new Gauge({
+    name: 'counter_items_promises',
+    help: 'Batches of other nodes that this one has promised to keep, and of which it has not heard what became.',
+    registers,
+    collect() {
+      this.set(replication.status().promisedBatches)
+    },
+  })
   new Gauge({
     name: 'counter_cluster_members',
     help: 'Members of the cluster by state, this node included.',

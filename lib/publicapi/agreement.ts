@@ -25,7 +25,9 @@ export function createAgreement({ store, cluster }: { store: ApiStore; cluster: 
 
   const plain = (written: WriteReply): Reply | Promise<Reply> => {
     const { at, replayed } = written
-    return at === undefined || replayed ? extended(written, undefined, []) : { ...written, headers: { [SESSION]: tokenOf(at) } }
+    return at === undefined || replayed
+      ? extended(written, undefined, [])
+      : { ...written, headers: { ...written.headers, [SESSION]: tokenOf(at) } }
   }
 
   const extended = async (written: WriteReply, level: WriteLevel | undefined, session: readonly WriteAt[]): Promise<Reply> => {
@@ -94,8 +96,9 @@ export function createAgreement({ store, cluster }: { store: ApiStore; cluster: 
   }
 }
 
-function headersOf({ replayed }: WriteReply, session: readonly WriteAt[]): Record<string, string> {
+function headersOf({ replayed, headers }: WriteReply, session: readonly WriteAt[]): Record<string, string> {
   return {
+    ...headers,
     ...(replayed && { 'Idempotency-Replayed': 'true' }),
     ...(session.length > 0 && { [SESSION]: writeSession(session) }),
   }

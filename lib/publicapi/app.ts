@@ -2,11 +2,14 @@
 
 import type { NameHash } from '../base/hash.ts'
 import { lowerWord, Tally } from '../text/index.ts'
+import { createItemWriter } from './acceptance.ts'
 import { createAgreement } from './agreement.ts'
 import { type Api, type AppOptions, assembleApi } from './assembly.ts'
-import type { ApiCluster } from './cluster.ts'
+import type { Accept, ApiCluster } from './cluster.ts'
 import { createCounting } from './counting.ts'
+import { createItems } from './items.ts'
 import { createMembers } from './members.ts'
+import { createOriginalItems, type ItemsCompat, shapeOriginalFailures } from './original-items.ts'
 import type { ApiStore } from './store.ts'
 import { createTotal } from './total.ts'
 import { Writer } from './writer.ts'
@@ -21,15 +24,23 @@ export interface ApiOptions extends AppOptions {
   readonly nameBytesMax: number
   /** How a text becomes words: at white space, as the original does, or at Unicode word boundaries. */
   readonly tokenizer: 'space' | 'word'
+  /** How many members must take a batch of items when the request does not say. */
+  readonly itemsAccept: Accept
+  /** Whose replies POST /items and GET /items/{tenant}/count give. */
+  readonly itemsCompat: ItemsCompat
 }
 
 export function createApi(options: ApiOptions): Api {
   const { store, cluster, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics } = options
   const writer = new Writer(store, () => new Tally({ hash, nameBytesMax, tokenizer }))
   const agreement = createAgreement({ store, cluster })
-  return assembleApi(options, {
+  const write = createItemWriter({ store, cluster, metrics })
+  const handlers = {
     ...createCounting({ store, writer, agreement, metrics, nameBytesMax, bodyBytesMax, lowerWord }),
     ...createTotal({ store, writer, agreement, bodyBytesMax }),
+    ...createItems({ ...options, agreement, write }),
+    ...createOriginalItems({ ...options, agreement, write }),
     ...createMembers(cluster),
-  })
+  }
+  return assembleApi(options, handlers, shapeOriginalFailures(options.itemsCompat))
 }

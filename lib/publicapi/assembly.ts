@@ -8,7 +8,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Random } from '../base/random.ts'
 import type { OperationId } from './contract.ts'
 import { contract } from './contract.ts'
-import type { ApiEnv, ApiLogger, Bound, Endpoint, Handler } from './endpoint.ts'
+import type { ApiEnv, ApiLogger, Bound, Endpoint, Handler, ShapeFailure } from './endpoint.ts'
 import { createBinder, toResponse } from './endpoint.ts'
 import { createGuard } from './guard.ts'
 import type { Metrics } from './metrics.ts'
@@ -58,8 +58,15 @@ const NOWHERE: Endpoint = { method: '*', path: '*', auth: false, writes: false }
 /** Operations that every API has, made here. */
 type OwnId = 'live' | 'ready' | 'metrics' | 'explore' | 'readDefinition'
 
-/** Binds the handlers of all other operations. */
-export function assembleApi(options: AppOptions, others: Record<Exclude<OperationId, OwnId>, Handler>): Api {
+/**
+ * Binds the handlers of all other operations.
+ * @param shapes of the failures of operations that do not answer with problem documents
+ */
+export function assembleApi(
+  options: AppOptions,
+  others: Record<Exclude<OperationId, OwnId>, Handler>,
+  shapes: Partial<Record<OperationId, ShapeFailure>> = {},
+): Api {
   const { metrics, version, assetsDirectory, random } = options
   let draining = false
   let closing = false
@@ -92,12 +99,12 @@ export function assembleApi(options: AppOptions, others: Record<Exclude<Operatio
     closing: () => closing,
   })
   const all = new Map<Endpoint, Bound>()
-  const add = (endpoint: Endpoint, handler: Handler): void => {
-    const bound = bind(endpoint, handler)
+  const add = (endpoint: Endpoint, handler: Handler, shape?: ShapeFailure): void => {
+    const bound = bind(endpoint, handler, shape)
     all.set(endpoint, bound)
     app.on(endpoint.method, endpoint.path.replace(/\{(\w+)\}/g, ':$1'), (context) => routed(bound, context))
   }
-  for (const id of Object.keys(contract) as OperationId[]) add(contract[id], handlers[id])
+  for (const id of Object.keys(contract) as OperationId[]) add(contract[id], handlers[id], shapes[id])
   for (const id of Object.keys(PAGES) as (keyof typeof PAGES)[]) add(PAGES[id], pages[id])
   add(HEALTHZ, operating.live)
 
@@ -129,12 +136,16 @@ function routed(bound: Bound, { env: { incoming } }: Context<ApiEnv>): Response 
 
 /** A way past the router for the operations that are asked most. It knows them by their target alone, or knows nothing. */
 function expressLane(all: ReadonlyMap<Endpoint, Bound>): Api['express'] {
-  const countKeywords = all.get(contract.countKeywords)
-  const countText = all.get(contract.countText)
+  const posts = new Map(
+    [contract.countKeywords, contract.countText, contract.addItems, contract.addOriginalItems].map((endpoint) => [
+      endpoint.path as string,
+      all.get(endpoint),
+    ]),
+  )
   const readKeywords = all.get(contract.readKeywords)
   const readCounter = all.get(contract.readCounter)
   return ({ method, url }) => {
-    if (method === 'POST') return url === '/keywords' ? countKeywords : url === '/v1/texts' ? countText : undefined
+    if (method === 'POST') return posts.get(url!)
     if (method !== 'GET') return undefined
     if (url!.startsWith('/keywords?')) return readKeywords
     return url!.startsWith(COUNTER) && url!.length > COUNTER.length && !url!.includes('/', COUNTER.length)

@@ -2,10 +2,30 @@
 // of one member.
 
 import type { MemberState } from '../cluster/index.ts'
-import type { ReplicaId } from '../storage/index.ts'
+import type { ItemChange, ReplicaId } from '../storage/index.ts'
+import type { Incremented, Once, StoredReply } from './store.ts'
 
 /** How many members must have a write on disk before it is answered: this one, more than half of all, or all. */
 export type WriteLevel = 1 | 'majority' | 'all'
+
+/** How many members must take a batch of items for it to be kept at all: the one that is asked, more than half of all, or all that live. */
+export type Accept = 'one' | 'majority' | 'all'
+
+/** Why a member did not take a batch of items. */
+export interface Refusal {
+  readonly node: number
+  /** A code of docs/OPERATING.md. */
+  readonly code: string
+  readonly reason: string
+}
+
+/** What became of a batch of items that members were asked to take. */
+export type Accepted = Incremented & {
+  /** Members that have taken it, this one included. */
+  readonly accepted: number
+  /** All members, also those that were not asked because they are dead. */
+  readonly members: number
+}
 
 /** The place of a write in the history of its column. Whoever knows it knows all that the same replica wrote before. */
 export interface WriteAt {
@@ -63,6 +83,16 @@ export interface ApiCluster {
   waitFor(at: WriteAt, level: WriteLevel, timeoutMs: number): Promise<Reached>
   /** Whether this node knows all these writes, and has them on disk, within `timeoutMs`. @throws CounterError LOG_FAILED */
   waitUntilKnown(entries: readonly WriteAt[], timeoutMs: number): Promise<boolean>
+  /**
+   * Changes items on enough members or on none: each is asked whether it takes the batch, and only then it is kept.
+   * @throws CounterError ITEMS_REFUSED with `refusals`, of Refusal: nothing was kept anywhere. And what changeItems() throws.
+   */
+  acceptItems(
+    changes: readonly ItemChange[],
+    accept: Exclude<Accept, 'one'>,
+    reply: () => StoredReply,
+    once?: Once,
+  ): Promise<Accepted>
   /**
    * Tells a member, this one too, to hand over and leave. Resolves when it has been told; status() shows how it goes on.
    * @throws CounterError MEMBER_UNKNOWN, PEER_UNREACHABLE, PEER_REFUSED

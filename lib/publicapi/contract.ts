@@ -8,6 +8,9 @@ import type { ProblemType } from './problem.ts'
 export const JSON_BYTES_MAX = 1024 * 1024
 /** Most items of one request to increment many names. */
 export const ITEMS_MAX = 10_000
+/** Most tenants of one page, and how many there are when nothing is said. */
+export const TENANTS_MAX = 1000
+export const TENANTS_PRESET = 100
 /** Bounds of an increment, exclusive: +-2^64. */
 export const DELTA_LIMIT = 2n ** 64n
 
@@ -61,6 +64,34 @@ export const totalIncrement = z
   })
   .meta({ id: 'TotalIncrement' })
 
+const id = z
+  .string()
+  .min(1)
+  .meta({ id: 'ItemId', description: 'UTF-8 text, limited as names are. One id is one item.', examples: ['item-1'] })
+const tenant = z
+  .string()
+  .min(1)
+  .meta({ id: 'Tenant', description: 'UTF-8 text, limited as names are.', examples: ['t1'] })
+export const items = z
+  .strictObject({
+    items: z
+      .array(z.strictObject({ id, tenant }))
+      .max(ITEMS_MAX)
+      .meta({ description: 'All are kept, or none. Of an id that comes more than once the last counts.' }),
+  })
+  .meta({ id: 'Items' })
+const originalValue = z
+  .union([z.string(), z.number()])
+  .optional()
+  .meta({ anyOf: [{ type: 'string' }, { type: 'integer' }] })
+export const originalItems = z
+  .array(z.looseObject({ id: originalValue, ID: originalValue, tenant: originalValue }))
+  .max(ITEMS_MAX)
+  .meta({
+    id: 'OriginalItems',
+    description: 'Names of fields in any case. An integer is the same as the text of its digits. Both values are required.',
+  })
+
 // Not z.int(), whose JSON schema ends at 2^53 - 1.
 const exact = z
   .number()
@@ -87,6 +118,36 @@ export const totalAdded = z
   })
   .meta({ id: 'TotalAdded' })
 export const total = z.object({ total: exact }).meta({ id: 'Total' })
+export const itemsKept = z.object({ items: natural.meta({ description: 'Items that were kept.' }) }).meta({ id: 'ItemsKept' })
+export const item = z
+  .object({
+    id,
+    tenant,
+    stamp: natural.meta({
+      description:
+        'When it was last given to a tenant: microseconds since 1970 by a clock that all nodes keep together. Of two writes the later stays.',
+    }),
+  })
+  .meta({ id: 'Item' })
+export const itemDeleted = z.object({ id, deleted: z.literal(true) }).meta({ id: 'ItemDeleted' })
+export const tenantCount = z.object({ tenant, count: natural }).meta({ id: 'TenantCount' })
+export const tenants = z
+  .object({
+    tenants: z.array(tenantCount),
+    next: z.string().nullable().meta({ description: 'The cursor of the next page; null on the last.' }),
+  })
+  .meta({ id: 'Tenants' })
+export const originalSuccess = z
+  .object({ message: z.literal('Success').optional(), status: z.literal('OK').optional() })
+  .meta({ id: 'OriginalSuccess', description: 'With COUNTER_ITEMS_COMPAT `s1` the message alone, with `s2` the status alone.' })
+export const originalCount = z
+  .object({ count: natural.optional(), counter: natural.optional() })
+  .meta({ id: 'OriginalCount', description: 'With COUNTER_ITEMS_COMPAT `s1` `count` alone, with `s2` `counter` alone.' })
+export const originalFailure = z.looseObject({ message: z.string(), status: z.literal('KO').optional() }).meta({
+  id: 'OriginalFailure',
+  description:
+    'With it what a problem document has, but for its status and title. With COUNTER_ITEMS_COMPAT `s1` the message alone, with `s2` status and message.',
+})
 export const readiness = z
   .object({ ready: z.boolean(), checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })) })
   .meta({ id: 'Readiness' })
@@ -132,11 +193,20 @@ export interface Content {
   readonly example: unknown
 }
 
+/** A query parameter; `many`: it may be repeated. Without a schema it is a text. */
+export interface Query {
+  readonly name: string
+  readonly many: boolean
+  readonly description: string
+  readonly schema?: z.ZodType
+  readonly example: unknown
+}
+
 export interface Operation {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'DELETE'
   /** Parameters in braces: /v1/counters/{name}. */
   readonly path: string
-  readonly tag: 'Counting' | 'Keywords' | 'Total' | 'Cluster' | 'Operation'
+  readonly tag: 'Counting' | 'Keywords' | 'Total' | 'Items' | 'Cluster' | 'Operation'
   readonly summary: string
   readonly description?: string
   /** A token is needed where the node has one. */
@@ -148,8 +218,7 @@ export interface Operation {
   readonly params?: Readonly<
     Record<string, { readonly schema: z.ZodType; readonly description: string; readonly example: string }>
   >
-  /** The one query parameter; `many`: it may be repeated. */
-  readonly query?: { readonly name: string; readonly many: boolean; readonly description: string; readonly example: unknown }
+  readonly query?: Query | readonly Query[]
   readonly body?: { readonly required: boolean; readonly content: Readonly<Record<string, Content>> }
   readonly reply: { readonly status?: 202; readonly description: string; readonly content: Readonly<Record<string, Content>> }
   /** An answer that is no problem document and yet not a success. */
@@ -159,7 +228,12 @@ export interface Operation {
     readonly content: Readonly<Record<string, Content>>
   }
   readonly errors: readonly ProblemType[]
+  /** What a failure looks like, where it is no problem document. */
+  readonly failure?: Readonly<Record<string, Content>>
 }
+
+/** The query parameters of an operation. */
+export const queriesOf = ({ query = [] }: Operation): readonly Query[] => ('name' in query ? [query] : query)
 
 const TOKEN = ['unauthorized', 'host-not-allowed'] as const
 const READ = [...TOKEN, 'session-invalid', 'session-behind', 'log-failed', 'closed'] as const
@@ -188,6 +262,23 @@ const WRITE = [
 const JSON_BODY = ['media-type-unsupported', 'json-invalid', 'body-invalid'] as const
 const NAME_PARAM = {
   name: { schema: name, description: 'The name, percent-encoded; a slash is %2F.', example: 'page:/home' },
+} as const
+
+const ACCEPT_QUERY = {
+  name: 'accept',
+  many: false,
+  description:
+    'How many members must take the batch for it to be kept at all: the one that is asked, more than half of all, or all that live. Default: COUNTER_ITEMS_ACCEPT.',
+  schema: z.enum(['one', 'majority', 'all']),
+  example: 'one',
+} as const
+const ITEM_PARAM = { id: { schema: id, description: 'The id, percent-encoded; a slash is %2F.', example: 'item-1' } } as const
+const TENANT_PARAM = {
+  tenant: { schema: tenant, description: 'The tenant, percent-encoded; a slash is %2F.', example: 't1' },
+} as const
+const ITEM_WRITE = ['accept-invalid', 'items-refused', 'items-max', ...WRITE] as const
+const ORIGINAL_FAILURE = {
+  'application/json': { schema: originalFailure, example: { message: 'both values are required', status: 'KO' } },
 } as const
 
 const NODE_PARAM = { node: { schema: natural, description: 'The node id of the member.', example: '2' } } as const
@@ -374,6 +465,143 @@ export const contract = {
       content: { 'application/json': { schema: total, example: { total: 5 } } },
     },
     errors: READ,
+  },
+  addOriginalItems: {
+    method: 'POST',
+    path: '/items',
+    tag: 'Items',
+    auth: true,
+    writes: true,
+    summary: 'Give items to tenants, as the original counters did',
+    description: 'Of any content type. A batch is kept as a whole, or nothing of it.',
+    query: ACCEPT_QUERY,
+    body: {
+      required: true,
+      content: {
+        'application/json': {
+          schema: originalItems,
+          example: [
+            { id: 'item-1', tenant: 't1' },
+            { ID: 2, tenant: 't1' },
+          ],
+        },
+      },
+    },
+    reply: {
+      description: 'Kept and durable.',
+      content: { 'application/json': { schema: originalSuccess, example: { message: 'Success', status: 'OK' } } },
+    },
+    errors: ['json-invalid', 'body-invalid', ...ITEM_WRITE],
+    failure: ORIGINAL_FAILURE,
+  },
+  countOriginalItems: {
+    method: 'GET',
+    path: '/items/{tenant}/count',
+    tag: 'Items',
+    auth: true,
+    writes: false,
+    shows: true,
+    summary: 'How many items a tenant has, as the original counters said it',
+    params: TENANT_PARAM,
+    reply: {
+      description: 'The count; 0 for a tenant without items.',
+      content: { 'application/json': { schema: originalCount, example: { count: 2, counter: 2 } } },
+    },
+    errors: ['path-invalid', 'name-too-long', ...READ],
+    failure: ORIGINAL_FAILURE,
+  },
+  addItems: {
+    method: 'POST',
+    path: '/v1/items',
+    tag: 'Items',
+    auth: true,
+    writes: true,
+    summary: 'Give items to tenants, all or none',
+    description: `At most ${ITEMS_MAX} items and 1 MiB. An id that is there already moves to the tenant, and both counts follow; of two writes the later stays.`,
+    query: ACCEPT_QUERY,
+    body: {
+      required: true,
+      content: { 'application/json': { schema: items, example: { items: [{ id: 'item-1', tenant: 't1' }] } } },
+    },
+    reply: { description: 'Kept and durable.', content: { 'application/json': { schema: itemsKept, example: { items: 1 } } } },
+    errors: [...JSON_BODY, ...ITEM_WRITE],
+  },
+  readItem: {
+    method: 'GET',
+    path: '/v1/items/{id}',
+    tag: 'Items',
+    auth: true,
+    writes: false,
+    shows: true,
+    summary: 'The tenant of an item',
+    params: ITEM_PARAM,
+    reply: {
+      description: 'The item.',
+      content: {
+        'application/json': { schema: item, example: { id: 'item-1', tenant: 't1', stamp: 1_795_248_000_000_000 } },
+      },
+    },
+    errors: ['path-invalid', 'name-too-long', 'item-unknown', ...READ],
+  },
+  deleteItem: {
+    method: 'DELETE',
+    path: '/v1/items/{id}',
+    tag: 'Items',
+    auth: true,
+    writes: true,
+    summary: 'Delete an item',
+    description: 'The count of its tenant follows. An item that is not there is deleted all the same.',
+    params: ITEM_PARAM,
+    query: ACCEPT_QUERY,
+    reply: {
+      description: 'It is not there, and that is durable.',
+      content: { 'application/json': { schema: itemDeleted, example: { id: 'item-1', deleted: true } } },
+    },
+    errors: ['path-invalid', ...ITEM_WRITE],
+  },
+  readTenants: {
+    method: 'GET',
+    path: '/v1/tenants',
+    tag: 'Items',
+    auth: true,
+    writes: false,
+    shows: true,
+    summary: 'The tenants that have items, and how many each',
+    description: 'In the order of their UTF-8 bytes, a page at a time. A page shows what is there when it is asked for.',
+    query: [
+      { name: 'prefix', many: false, description: 'Only tenants that begin so.', example: 't' },
+      { name: 'cursor', many: false, description: 'The `next` of the page before.', example: 'dDE' },
+      {
+        name: 'limit',
+        many: false,
+        description: 'Most tenants of the page.',
+        schema: z.int().min(1).max(TENANTS_MAX).default(TENANTS_PRESET),
+        example: TENANTS_PRESET,
+      },
+    ],
+    reply: {
+      description: 'One page.',
+      content: {
+        'application/json': { schema: tenants, example: { tenants: [{ tenant: 't1', count: 2 }], next: null } },
+      },
+    },
+    errors: ['query-invalid', ...READ],
+  },
+  countTenant: {
+    method: 'GET',
+    path: '/v1/tenants/{tenant}/count',
+    tag: 'Items',
+    auth: true,
+    writes: false,
+    shows: true,
+    summary: 'How many items a tenant has',
+    description: 'A tenant without items has 0.',
+    params: TENANT_PARAM,
+    reply: {
+      description: 'The count.',
+      content: { 'application/json': { schema: tenantCount, example: { tenant: 't1', count: 2 } } },
+    },
+    errors: ['path-invalid', 'name-too-long', ...READ],
   },
   readCluster: {
     method: 'GET',

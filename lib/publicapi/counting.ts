@@ -5,10 +5,11 @@ import type { Tally } from '../text/index.ts'
 import { nameBytes } from '../text/index.ts'
 import { negotiate } from './accept.ts'
 import type { Agreement } from './agreement.ts'
+import { itemsOf } from './batch.ts'
 import { charsetOf, collectBody, mediaTypeOf, readBody } from './body.ts'
 import { increment, JSON_BYTES_MAX, readDelta, text } from './contract.ts'
 import type { Exchange, Handler, Reply } from './endpoint.ts'
-import { addIncrements, itemsOf } from './increments.ts'
+import { addIncrements, INCREMENT } from './increments.ts'
 import { readJson, writeInteger } from './json.ts'
 import type { Metrics } from './metrics.ts'
 import type { Fingerprint } from './once.ts'
@@ -88,7 +89,7 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
       checkJsonType(exchange)
       const body = await collectBody(exchange.incoming, Math.min(bodyBytesMax, JSON_BYTES_MAX))
       fingerprint?.update(body)
-      const items = itemsOf(readJson(body))
+      const items = itemsOf(readJson(body), INCREMENT)
       const reply = (): StoredReply => ({ status: 200, contentType: JSON_TYPE, body: `{"items":${items.length}}` })
       return writeNames((tally) => addIncrements(tally, items), reply, fingerprint)
     }),

@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import { Disconnected } from './body.ts'
 import type { Guard } from './guard.ts'
 import type { Metrics } from './metrics.ts'
+import type { Problem } from './problem.ts'
 import { toProblem } from './problem.ts'
 import { pathOf, queryOf } from './target.ts'
 
@@ -35,6 +36,9 @@ export interface Exchange {
   readonly path: string
   readonly query: string
 }
+
+/** What a failure looks like. `instance` is the request id. */
+export type ShapeFailure = (problem: Problem, instance: string) => Pick<Reply, 'contentType' | 'body'>
 
 export type Handler = (exchange: Exchange) => Reply | Promise<Reply>
 
@@ -74,11 +78,11 @@ export interface Answer {
 export type Bound = (incoming: IncomingMessage) => Answer | Promise<Answer>
 
 /** Makes router handlers. One for the whole API, because it numbers the requests. */
-export function createBinder(options: EndpointOptions): (endpoint: Endpoint, handler: Handler) => Bound {
+export function createBinder(options: EndpointOptions): (endpoint: Endpoint, handler: Handler, shape?: ShapeFailure) => Bound {
   const { guard, metrics, logger, clock, closing, idPrefix } = options
   let requests = 0
 
-  return (endpoint, handler) => {
+  return (endpoint, handler, shape = asDocument) => {
     const observe = metrics.route(endpoint.method, endpoint.path)
 
     const finish = (exchange: Exchange, reply: Reply, startMs: number): Answer => {
@@ -101,12 +105,7 @@ export function createBinder(options: EndpointOptions): (endpoint: Endpoint, han
       if (error instanceof Disconnected) return finish(exchange, { status: STATUS_GONE, contentType: '', body: '' }, startMs)
       const problem = toProblem(error, endpoint.writes)
       if (problem.type === 'internal') logger.error({ err: problem.cause, request: exchange.id }, 'a request failed unexpectedly')
-      const body = problem.body(exchange.id)
-      return finish(
-        exchange,
-        { status: problem.status, contentType: 'application/problem+json', body, headers: problem.headers },
-        startMs,
-      )
+      return finish(exchange, { status: problem.status, ...shape(problem, exchange.id), headers: problem.headers }, startMs)
     }
 
     return (incoming) => {
@@ -129,6 +128,11 @@ export function createBinder(options: EndpointOptions): (endpoint: Endpoint, han
     }
   }
 }
+
+const asDocument: ShapeFailure = (problem, instance) => ({
+  contentType: 'application/problem+json',
+  body: problem.body(instance),
+})
 
 /** An answer for the router. The headers stay a plain object, which keeps node-server on its fast path. */
 export const toResponse = ({ status, headers, body }: Answer): Response => new Response(body as string, { status, headers })

@@ -4,12 +4,24 @@ export type { ApiOptions } from './app.ts'
 export { createApi } from './app.ts'
 export type { Api, AppOptions } from './assembly.ts'
 export { findAssets } from './assets.ts'
-export type { ApiCluster, ClusterStatus, Lag, MemberStatus, Reached, WriteAt, WriteLevel } from './cluster.ts'
+export type {
+  Accept,
+  Accepted,
+  ApiCluster,
+  ClusterStatus,
+  Lag,
+  MemberStatus,
+  Reached,
+  Refusal,
+  WriteAt,
+  WriteLevel,
+} from './cluster.ts'
 export type { ApiLogger } from './endpoint.ts'
 export type { Metrics } from './metrics.ts'
 export { createMetrics } from './metrics.ts'
 export { openapi } from './openapi.ts'
 export type { Readiness, ReadinessCheck } from './operating.ts'
+export type { ItemsCompat } from './original-items.ts'
 export type { Listening, PublicServerOptions, ServerTimeouts } from './server.ts'
 export { PublicServer } from './server.ts'
-export type { ApiStore, Incremented, Once, StoredReply } from './store.ts'
+export type { ApiStore, Incremented, Once, StoredReply, TenantsFound, TenantsPage } from './store.ts'

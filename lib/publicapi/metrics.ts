@@ -10,6 +10,8 @@ export interface Metrics {
   readonly registry: Registry
   /** Words counted out of texts. */
   readonly tokens: { inc(count: number): void }
+  /** Items that were given to a tenant, or deleted, by a request. */
+  readonly items: { inc(count: number): void }
   /** A function that notes one answered request of this route; made once a route, so that no label is looked up per request. */
   route(method: string, route: string): (status: number, seconds: number) => void
 }
@@ -45,9 +47,15 @@ export function createMetrics(version: string): Metrics {
   // The registry asks a metric for no more than this; the type wants the class.
   registry.registerMetric({ name: HISTOGRAM, get: async () => histogram(routes), reset() {} } as unknown as Metric)
   const tokens = new Counter({ name: 'counter_tokens_total', help: 'Words counted out of texts.', registers })
+  const items = new Counter({
+    name: 'counter_items_written_total',
+    help: 'Items that requests to this node have given to a tenant, or deleted.',
+    registers,
+  })
   return {
     registry,
     tokens,
+    items,
     route(method, route) {
       const totals = new RouteTotals(method, route)
       routes.push(totals)

@@ -1,8 +1,8 @@
 // The API definition (OpenAPI 3.1), made from the contract. docs/openapi.json is this, written down; a test holds them together.
 
 import { z } from 'zod'
-import type { Content, Operation } from './contract.ts'
-import { contract } from './contract.ts'
+import type { Content, Operation, Query } from './contract.ts'
+import { contract, queriesOf } from './contract.ts'
 import type { ProblemType } from './problem.ts'
 import { PROBLEMS } from './problem.ts'
 
@@ -74,6 +74,7 @@ export function openapi(version: string): Json {
       { name: 'Counting', description: 'Named counters and texts.' },
       { name: 'Keywords', description: 'The API of the original Counter, kept exactly.' },
       { name: 'Total', description: 'The one total of the original sharded counter.' },
+      { name: 'Items', description: 'Items per tenant: each has an id and belongs to one tenant.' },
       { name: 'Cluster', description: 'The nodes that agree with each other.' },
       { name: 'Operation', description: 'Health, metrics and this definition.' },
     ],
@@ -98,7 +99,7 @@ function describe(operationId: string, operation: Operation, schemas: Json): Jso
       schema: jsonSchema(schema, schemas),
       example,
     })),
-    ...(operation.query === undefined ? [] : [queryParameter(operation.query)]),
+    ...queriesOf(operation).map(queryParameter),
     ...(operation.writes ? WRITE_PARAMETERS : []),
     ...(operation.shows ? [sessionParameter('The session of a write: the answer shows what it wrote.')] : []),
   ]
@@ -116,7 +117,7 @@ function describe(operationId: string, operation: Operation, schemas: Json): Jso
       [reply.status ?? 200]: { ...answer(reply, schemas), ...headers },
       ...(operation.writes ? { '202': { ...answer({ ...reply, description: NOT_REACHED }, schemas), ...headers } } : {}),
       ...(otherwise === undefined ? {} : { [otherwise.status]: answer(otherwise, schemas) }),
-      ...failures(operation.errors),
+      ...failures(operation.errors, operation.failure && contents(operation.failure, schemas)),
     },
   }
 }
@@ -125,15 +126,17 @@ function sessionParameter(description: string): Json {
   return { name: 'Counter-Session', in: 'header', description, schema: SESSION, example: SESSION_EXAMPLE }
 }
 
-const queryParameter = ({ name, many, description, example }: NonNullable<Operation['query']>): Json => ({
+const queryParameter = ({ name, many, description, example, schema }: Query): Json => ({
   name,
   in: 'query',
   required: false,
   description,
   example,
-  ...(many
-    ? { style: 'form', explode: true, schema: { type: 'array', items: { type: 'string' } } }
-    : { allowEmptyValue: true, schema: { type: 'string' } }),
+  ...(schema !== undefined
+    ? { schema: jsonSchema(schema, {}) }
+    : many
+      ? { style: 'form', explode: true, schema: { type: 'array', items: { type: 'string' } } }
+      : { allowEmptyValue: true, schema: { type: 'string' } }),
 })
 
 const answer = ({ description, content }: Pick<Operation['reply'], 'description' | 'content'>, schemas: Json): Json =>
@@ -148,19 +151,20 @@ const contents = (content: Readonly<Record<string, Content>>, schemas: Json): Js
   )
 
 /** The errors by status; each status lists its problem types, with one example a type. */
-function failures(types: readonly ProblemType[]): Json {
+function failures(types: readonly ProblemType[], shape: Json | undefined): Json {
   const byStatus = new Map<number, ProblemType[]>()
   for (const type of types) {
     const { status } = PROBLEMS[type]
     byStatus.set(status, [...(byStatus.get(status) ?? []), type])
   }
   const sorted = [...byStatus].sort(([left], [right]) => left - right)
-  return Object.fromEntries(sorted.map(([status, group]) => [String(status), failure(group)]))
+  return Object.fromEntries(sorted.map(([status, group]) => [String(status), failure(group, shape)]))
 }
 
-const failure = (types: readonly ProblemType[]): Json => ({
+/** @param shape of the body, where it is no problem document */
+const failure = (types: readonly ProblemType[], shape: Json | undefined): Json => ({
   description: types.map((type) => PROBLEMS[type].title).join('. '),
-  content: {
+  content: shape ?? {
     'application/problem+json': {
       schema: PROBLEM_REF,
       examples: Object.fromEntries(types.map((type) => [type, { $ref: `#/components/examples/${type}` }])),
@@ -198,6 +202,15 @@ const problemSchema = (): Json => ({
         type: 'object',
         required: ['in', 'path', 'message'],
         properties: { in: { enum: ['body', 'query', 'path', 'header'] }, path: { type: 'string' }, message: { type: 'string' } },
+      },
+    },
+    refusals: {
+      type: 'array',
+      description: 'Who did not take a batch of items, and why.',
+      items: {
+        type: 'object',
+        required: ['node', 'code', 'reason'],
+        properties: { node: { type: 'integer' }, code: { type: 'string' }, reason: { type: 'string' } },
       },
     },
     fix: { type: 'string', description: 'How to correct it.' },

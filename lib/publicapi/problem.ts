@@ -4,6 +4,7 @@
 
 import type { ErrorCode } from '../base/errors.ts'
 import { CounterError } from '../base/errors.ts'
+import type { Refusal } from './cluster.ts'
 
 export interface ProblemKind {
   readonly status: number
@@ -47,7 +48,7 @@ export const PROBLEMS = {
   'name-too-long': kind(
     400,
     'The name is too long',
-    'A name, or a word of a text, has more bytes in UTF-8 than this node allows. Nothing of the request was counted.',
+    'A name, a word of a text, an id or a tenant has more bytes in UTF-8 than this node allows. Nothing of the request was counted.',
     'Shorten the name, or raise COUNTER_NAME_BYTES_MAX on the node.',
   ),
   'json-invalid': kind(
@@ -73,6 +74,12 @@ export const PROBLEMS = {
     'The write level is not valid',
     'A write level is 1, majority or all, in the query (w=) or in the header Counter-Write-Level; asked for in both, they say the same.',
     'Send w=majority or w=all to wait for other nodes, or nothing to wait for this one alone.',
+  ),
+  'accept-invalid': kind(
+    400,
+    'The acceptance is not valid',
+    'How many members must take a batch of items is one, majority or all.',
+    'Send accept=majority or accept=all, or nothing for what COUNTER_ITEMS_ACCEPT says.',
   ),
   'session-invalid': kind(
     400,
@@ -104,6 +111,12 @@ export const PROBLEMS = {
     'There is no such member',
     'No member of the cluster has this node id.',
     'GET /v1/cluster lists the members.',
+  ),
+  'item-unknown': kind(
+    404,
+    'There is no such item',
+    'No item has this id: it was never given to a tenant, or it is deleted.',
+    'POST /v1/items gives items to tenants.',
   ),
   'method-not-allowed': kind(
     405,
@@ -226,6 +239,13 @@ export const PROBLEMS = {
     'Send it to the public port of the member itself; when the member is gone for good, remove it.',
     1,
   ),
+  'items-refused': kind(
+    503,
+    'The items were not accepted',
+    'The batch was to be kept only when enough members take it, and `refusals` lists who did not, and why. It is kept nowhere.',
+    'Bring the members that `refusals` lists in order and repeat the request, or ask for less: accept=majority, or accept=one.',
+    1,
+  ),
   'disk-full': kind(
     507,
     'The disk is full',
@@ -238,6 +258,13 @@ export const PROBLEMS = {
     'There are too many names',
     'The node holds as many names as COUNTER_KEYS_MAX allows. Names it knows can still be counted. Nothing was counted.',
     'Raise COUNTER_KEYS_MAX on the node.',
+    60,
+  ),
+  'items-max': kind(
+    507,
+    'There are too many items',
+    'The node holds as many items as COUNTER_ITEMS_MAX allows. Items it knows can still change tenants. Nothing of the request was kept.',
+    'Raise COUNTER_ITEMS_MAX on the node.',
     60,
   ),
 } as const satisfies Record<string, ProblemKind>
@@ -262,12 +289,20 @@ export class Problem extends Error {
   readonly fix: string
   readonly applied: Applied
   readonly errors: readonly Misfit[] | undefined
+  readonly refusals: readonly Refusal[] | undefined
   readonly headers: Readonly<Record<string, string>>
 
   constructor(
     type: ProblemType,
     detail: string,
-    more: { fix?: string; applied?: Applied; errors?: readonly Misfit[]; headers?: Record<string, string>; cause?: unknown } = {},
+    more: {
+      fix?: string
+      applied?: Applied
+      errors?: readonly Misfit[]
+      refusals?: readonly Refusal[]
+      headers?: Record<string, string>
+      cause?: unknown
+    } = {},
   ) {
     super(detail, more.cause === undefined ? undefined : { cause: more.cause })
     const { retryAfter, fix }: ProblemKind = PROBLEMS[type]
@@ -275,6 +310,7 @@ export class Problem extends Error {
     this.fix = more.fix ?? fix
     this.applied = more.applied ?? 'no'
     this.errors = more.errors
+    this.refusals = more.refusals
     this.headers = retryAfter === undefined ? (more.headers ?? {}) : { 'Retry-After': String(retryAfter), ...more.headers }
   }
 
@@ -282,19 +318,25 @@ export class Problem extends Error {
     return PROBLEMS[this.type].status
   }
 
-  /** The application/problem+json body. `instance` is the request id, under which the log speaks of the request. */
-  body(instance: string): string {
-    const { type, status, message, fix, applied, errors } = this
-    return JSON.stringify({
+  /** The problem document. `instance` is the request id, under which the log speaks of the request. */
+  document(instance: string) {
+    const { type, status, message, fix, applied, errors, refusals } = this
+    return {
       type: `/problems/${type}`,
       title: PROBLEMS[type].title,
       status,
       detail: message,
       errors,
+      refusals,
       fix,
       applied,
       instance,
-    })
+    }
+  }
+
+  /** The same as an application/problem+json body. */
+  body(instance: string): string {
+    return JSON.stringify(this.document(instance))
   }
 }
 
@@ -303,6 +345,8 @@ const TYPE_OF_CODE: Partial<Record<ErrorCode, ProblemType>> = {
   NAME_INVALID: 'name-invalid',
   NAME_TOO_LONG: 'name-too-long',
   NAMES_MAX: 'names-max',
+  ITEMS_MAX: 'items-max',
+  BATCH_TOO_LARGE: 'body-too-large',
   COUNT_OVERFLOW: 'count-overflow',
   KEY_IN_FLIGHT: 'key-in-flight',
   KEY_REUSED: 'key-reused',
@@ -314,6 +358,7 @@ const TYPE_OF_CODE: Partial<Record<ErrorCode, ProblemType>> = {
   STARTING: 'starting',
   MEMBER_UNKNOWN: 'member-unknown',
   MEMBER_ALIVE: 'member-alive',
+  ITEMS_REFUSED: 'items-refused',
   PEER_UNREACHABLE: 'member-unreachable',
   PEER_REFUSED: 'member-unreachable',
 }
@@ -324,7 +369,9 @@ export function toProblem(error: unknown, writes: boolean): Problem {
   const type = error instanceof CounterError ? TYPE_OF_CODE[error.code] : undefined
   if (error instanceof CounterError && type !== undefined) {
     const applied = type === 'log-failed' && writes ? 'unknown' : 'no'
-    return new Problem(type, error.message, { applied, cause: error, ...(error.fix === undefined ? {} : { fix: error.fix }) })
+    const fix = error.fix === undefined ? {} : { fix: error.fix }
+    const refusals = 'refusals' in error ? { refusals: error.refusals as readonly Refusal[] } : {}
+    return new Problem(type, error.message, { applied, cause: error, ...fix, ...refusals })
   }
   return new Problem('internal', 'The request could not be completed.', { applied: writes ? 'unknown' : 'no', cause: error })
 }

@@ -57,6 +57,29 @@ export function valuesOf(query: string, name: string, others: 'refuse' | 'ignore
   return values
 }
 
+/**
+ * The parameters of a query by name, each at most once.
+ * @throws Problem query-invalid for one that is not among `names`, or comes twice
+ */
+export function parametersOf<Name extends string>(query: string, names: readonly Name[]): Map<Name, string> {
+  const found = new Map<Name, string>()
+  for (const pair of query.split('&')) {
+    if (pair === '') continue
+    const equals = pair.indexOf('=')
+    const key = decodeQuery(equals === -1 ? pair : pair.slice(0, equals)) as Name
+    const isKnown = names.includes(key)
+    if (!isKnown || found.has(key)) {
+      const message = isKnown ? 'is given more than once' : `unknown parameter, expected ${names.join(', ')}`
+      throw new Problem('query-invalid', `The parameter "${key.slice(0, 40)}": ${message}.`, {
+        errors: [{ in: 'query', path: key, message }],
+        fix: 'Correct what `errors` lists, or leave the parameter out.',
+      })
+    }
+    found.set(key, equals === -1 ? '' : decodeQuery(pair.slice(equals + 1)))
+  }
+  return found
+}
+
 function decodeQuery(text: string): string {
   const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text
   if (!spaced.includes('%')) return spaced

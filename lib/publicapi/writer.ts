@@ -8,7 +8,12 @@ import type { Fingerprint } from './once.ts'
 import type { ApiStore, StoredReply } from './store.ts'
 
 /** `at` is undefined when there was nothing to count. */
-export type WriteReply = StoredReply & { readonly replayed: boolean; readonly at?: WriteAt }
+export type WriteReply = StoredReply & {
+  readonly replayed: boolean
+  readonly at?: WriteAt
+  /** Further headers of this reply; one that is given again has none. */
+  readonly headers?: Readonly<Record<string, string>>
+}
 
 /** Scratch kept for the next request; more are made and dropped under load. */
 const IDLE_MAX = 16

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { z } from 'zod'
-import { contract, increments, type Operation, readDelta } from '../../lib/publicapi/contract.ts'
-import { itemsOf } from '../../lib/publicapi/increments.ts'
+import { itemsOf } from '../../lib/publicapi/batch.ts'
+import { contract, increments, items, type Operation, originalItems, queriesOf, readDelta } from '../../lib/publicapi/contract.ts'
+import { readItems, readOriginalItems } from '../../lib/publicapi/item-batch.ts'
 import { readJson, writeInteger } from '../../lib/publicapi/json.ts'
 import { openapi } from '../../lib/publicapi/openapi.ts'
 import { PROBLEMS } from '../../lib/publicapi/problem.ts'
@@ -65,12 +66,15 @@ test('every example of a body or a reply fits its schema', () => {
 
 test('the example of every operation works as it is written', async () => {
   const api = await new Harness().open()
-  for (const [id, { method, path, params, query, body, reply }] of operations) {
+  for (const [id, operation] of operations) {
+    const { method, path, params, body, reply } = operation
     let target = path
     for (const [name, { example }] of Object.entries(params ?? {}))
       target = target.replace(`{${name}}`, encodeURIComponent(example))
-    if (query?.many === true)
-      target += `?${(query.example as string[]).map((value) => `${query.name}=${encodeURIComponent(value)}`).join('&')}`
+    const asked = queriesOf(operation).flatMap(({ name, example }) =>
+      [example].flat().map((value) => `${name}=${encodeURIComponent(String(value))}`),
+    )
+    if (asked.length > 0) target += `?${asked.join('&')}`
     for (const [type, { schema, example }] of Object.entries(body?.content ?? { '': { example: undefined } })) {
       const text = typeof example === 'string' || example === undefined ? example : JSON.stringify(example)
       const headers: Record<string, string> = type === '' ? {} : { 'Content-Type': type }
@@ -100,11 +104,35 @@ test('the checks by hand of many increments agree with the schema', () => {
   const bad = [null, [], {}, { items: 1 }, { items: [], x: 1 }]
   for (const body of good) {
     assert.ok(increments.safeParse(body).success)
-    assert.is(itemsOf(body).length, body.items.length)
+    assert.is(itemsOf(body, '{}').length, body.items.length)
   }
   for (const body of bad) {
     assert.not.ok(increments.safeParse(body).success)
-    assert.throws(() => itemsOf(body))
+    assert.throws(() => itemsOf(body, '{}'))
+  }
+})
+
+test('the checks by hand of items agree with the schemas', () => {
+  const item = { id: 'a', tenant: 't' }
+  const NAME_BYTES_MAX = 64
+  const good = [{ items: [] }, { items: [item] }, { items: [item, item, { id: '__proto__', tenant: 'a/b' }] }]
+  const wrong = [{ id: '', tenant: 't' }, { id: 'a' }, { tenant: 't' }, { id: 1, tenant: 't' }, { ...item, x: 1 }, null, [], 'a']
+  const bad = [null, [], {}, { items: 1 }, { items: [], x: 1 }, ...wrong.map((each) => ({ items: [item, each] }))]
+  for (const body of good) {
+    assert.ok(items.safeParse(body).success)
+    assert.equal(readItems(body, NAME_BYTES_MAX), body.items)
+  }
+  for (const body of bad) {
+    assert.not.ok(items.safeParse(body).success, JSON.stringify(body))
+    assert.throws(() => readItems(body, NAME_BYTES_MAX), undefined, JSON.stringify(body))
+  }
+  for (const body of [[], [item], [{ ID: 5, tenant: 't', more: null }]]) {
+    assert.ok(originalItems.safeParse(body).success)
+    assert.is(readOriginalItems(body, NAME_BYTES_MAX).length, body.length)
+  }
+  for (const body of [null, {}, { items: [] }, [null], ['a'], [[]], [{ id: true, tenant: 't' }], [{ id: {}, tenant: 't' }]]) {
+    assert.not.ok(originalItems.safeParse(body).success, JSON.stringify(body))
+    assert.throws(() => readOriginalItems(body, NAME_BYTES_MAX), undefined, JSON.stringify(body))
   }
 })
 

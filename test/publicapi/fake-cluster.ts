@@ -1,7 +1,21 @@
 // A cluster that a test plays: what the others have, and what each call was asked.
 
 import { CounterError, type ErrorCode } from '../../lib/base/errors.ts'
-import type { ApiCluster, ClusterStatus, MemberStatus, Reached, WriteAt, WriteLevel } from '../../lib/publicapi/index.ts'
+import type {
+  Accept,
+  Accepted,
+  ApiCluster,
+  ApiStore,
+  ClusterStatus,
+  MemberStatus,
+  Once,
+  Reached,
+  Refusal,
+  StoredReply,
+  WriteAt,
+  WriteLevel,
+} from '../../lib/publicapi/index.ts'
+import type { ItemChange } from '../../lib/storage/index.ts'
 
 const NONE = { changes: 0, seconds: 0 }
 
@@ -19,6 +33,16 @@ export const peer = (node: number, more: Partial<MemberStatus> = {}): MemberStat
   ...more,
 })
 
+/** A batch of items that too few have accepted. */
+class AcceptanceRefused extends CounterError {
+  readonly refusals: readonly Refusal[]
+
+  constructor(refusals: readonly Refusal[]) {
+    super('ITEMS_REFUSED', `node ${refusals.map(({ node }) => node).join(', ')} did not accept the batch`)
+    this.refusals = refusals
+  }
+}
+
 export class FakeCluster implements ApiCluster {
   readonly writeTimeoutMs = 5000
   readonly sessionTimeoutMs = 2000
@@ -35,8 +59,31 @@ export class FakeCluster implements ApiCluster {
   readonly waits: Array<{ at: WriteAt; level: WriteLevel; timeoutMs: number }> = []
   readonly sessions: Array<{ entries: readonly WriteAt[]; timeoutMs: number }> = []
   readonly orders: string[] = []
+  /** Where accepted items go. */
+  readonly #store: ApiStore
+  /** What each batch asked for. */
+  readonly acceptances: Accept[] = []
+  /** Who refuses batches of items. */
+  readonly refusals: Refusal[] = []
   /** What the next order throws. */
   refusal: ErrorCode | undefined
+
+  constructor(store: ApiStore) {
+    this.#store = store
+  }
+
+  async acceptItems(
+    changes: readonly ItemChange[],
+    accept: 'majority' | 'all',
+    reply: () => StoredReply,
+    once?: Once,
+  ): Promise<Accepted> {
+    this.acceptances.push(accept)
+    const { length: members } = this.members
+    const accepted = members - this.refusals.length
+    if (accepted < (accept === 'all' ? members : Math.floor(members / 2) + 1)) throw new AcceptanceRefused(this.refusals)
+    return { ...(await this.#store.changeItems(changes, reply, once)), accepted, members }
+  }
 
   status(): ClusterStatus {
     return { node: 1, incarnation: 40, draining: this.draining, members: this.members }

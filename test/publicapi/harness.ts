@@ -27,7 +27,7 @@ export type HarnessOptions = PublicServerOptions & ApiOptions
 
 export class Harness {
   readonly store = new MemoryStore()
-  readonly cluster = new FakeCluster()
+  readonly cluster = new FakeCluster(this.store)
   readonly log: LogLine[] = []
   readonly server: PublicServer
   url = ''
@@ -42,6 +42,8 @@ export class Harness {
       hash: createNameHash(seededRandom(1)),
       nameBytesMax: 64,
       tokenizer: 'space',
+      itemsAccept: 'one',
+      itemsCompat: 'both',
       bodyBytesMax: 2 * KIB * KIB,
       token: undefined,
       host: '127.0.0.1',

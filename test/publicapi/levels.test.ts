@@ -18,6 +18,7 @@ const WRITES = [
   ['/v1/texts', JSON_TYPE, '{"text":"a b a"}'],
   ['/v1/counters/a/increments', JSON_TYPE, '{"delta":2}'],
   ['/v1/increments', JSON_TYPE, '{"items":[{"name":"a","delta":2}]}'],
+  ['/v1/items', JSON_TYPE, '{"items":[{"id":"a","tenant":"t"}]}'],
 ] as const
 
 test('nothing is waited for and nothing is said of levels unless one is asked for', async () => {

@@ -16,6 +16,7 @@ test('what the store refuses has a status, a type, a fix, a time to come back, a
   const cases: Array<[ErrorCode, number, string, string | null]> = [
     ['DISK_FULL', 507, 'disk-full', '10'],
     ['NAMES_MAX', 507, 'names-max', '60'],
+    ['ITEMS_MAX', 507, 'items-max', '60'],
     ['LOG_BUSY', 503, 'busy', '1'],
     ['CLOSED', 503, 'closed', '1'],
     ['DRAINING', 503, 'draining', '1'],
@@ -23,10 +24,14 @@ test('what the store refuses has a status, a type, a fix, a time to come back, a
     ['NAME_TOO_LONG', 400, 'name-too-long', null],
   ]
   for (const [code, status, type, retryAfter] of cases) {
-    for (const path of ['/keywords', '/v1/texts', '/v1/counters/a/increments', '/v1/increments']) {
+    for (const path of ['/keywords', '/v1/texts', '/v1/counters/a/increments', '/v1/increments', '/v1/items']) {
       api.store.refusals.push(code)
-      const json = path.endsWith('increments')
-      const answer = json ? api.postJson(path, path === '/v1/increments' ? { items: [{ name: 'a' }] } : {}) : api.post(path, 'a')
+      const bodies: Record<string, unknown> = {
+        '/v1/counters/a/increments': {},
+        '/v1/increments': { items: [{ name: 'a' }] },
+        '/v1/items': { items: [{ id: 'a', tenant: 't' }] },
+      }
+      const answer = path in bodies ? api.postJson(path, bodies[path]) : api.post(path, 'a')
       const problem = await problemOf(await answer)
       assert.is(problem.status, status, code)
       assert.is(problem.type, `/problems/${type}`)
@@ -86,6 +91,8 @@ test('another method is refused with the methods there are', async () => {
     ['/v1/counters/a%2Fb', 'PUT', 'GET, HEAD, OPTIONS'],
     ['/v1/counters/a/increments', 'PATCH', 'POST, OPTIONS'],
     ['/openapi.json', 'POST', 'GET, HEAD, OPTIONS'],
+    ['/v1/items', 'GET', 'POST, OPTIONS'],
+    ['/v1/items/a', 'POST', 'GET, HEAD, DELETE, OPTIONS'],
   ] as const
   for (const [path, method, allow] of cases) {
     const response = await fetch(api.url + path, { method })
@@ -163,7 +170,7 @@ test('a page of another origin may not write, and our own may', async () => {
     { Origin: 'null' },
   ]
   const orders = ['/v1/cluster/members/2/drain', '/v1/cluster/members/2/remove']
-  for (const path of ['/keywords', '/v1/texts', '/v1/increments', '/v1/counters/a/increments', ...orders]) {
+  for (const path of ['/keywords', '/v1/texts', '/v1/increments', '/v1/items', '/v1/counters/a/increments', ...orders]) {
     for (const headers of refused) {
       const answer = await raw('POST', path, { ...headers, 'Content-Type': 'text/plain' })
       assert.is(answer.status, 403, JSON.stringify(headers))
@@ -199,6 +206,11 @@ test('with a token every operation that counts, reads or measures asks for it', 
       ['POST', '/keywords'],
       ['POST', '/v1/texts'],
       ['POST', '/v1/increments'],
+      ['POST', '/v1/items'],
+      ['GET', '/v1/items/a'],
+      ['DELETE', '/v1/items/a'],
+      ['GET', '/v1/tenants'],
+      ['GET', '/v1/tenants/t/count'],
       ['GET', '/v1/counters'],
       ['GET', '/v1/counters/a'],
       ['POST', '/v1/counters/a/increments'],

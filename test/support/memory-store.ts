@@ -1,8 +1,8 @@
 // A store in memory for tests of what stands before a store: exact, with the faults of a real one on demand.
 
 import { CounterError, type ErrorCode } from '../../lib/base/errors.ts'
-import type { ApiStore, Incremented, Once, StoredReply, WriteAt } from '../../lib/publicapi/index.ts'
-import type { Batch } from '../../lib/storage/index.ts'
+import type { ApiStore, Incremented, Once, StoredReply, TenantsFound, TenantsPage, WriteAt } from '../../lib/publicapi/index.ts'
+import type { Batch, Item, ItemChange } from '../../lib/storage/index.ts'
 
 const LIMIT = 2n ** 64n
 
@@ -18,6 +18,7 @@ interface Kept {
 
 export class MemoryStore implements ApiStore {
   readonly columns = new Map<string, Column>()
+  readonly items = new Map<string, Item>()
   /** How many batches were counted. */
   writes = 0
   /** What the next admissions throw; the store is well again when the list is empty. */
@@ -60,15 +61,50 @@ export class MemoryStore implements ApiStore {
     return gate
   }
 
-  async increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<Incremented> {
+  increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<Incremented> {
+    return this.#write(reply, once, () => {
+      for (const [name, plus, minus] of entries(batch)) {
+        const column = this.columns.get(name) ?? { plus: 0n, minus: 0n }
+        this.columns.set(name, { plus: column.plus + plus, minus: column.minus + minus })
+      }
+    })
+  }
+
+  async changeItems(changes: readonly ItemChange[], reply: () => StoredReply, once?: Once): Promise<Incremented> {
+    const code = this.refusals.shift()
+    if (code !== undefined) throw new CounterError(code, `the test refuses with ${code}`)
+    return this.#write(reply, once, () => {
+      for (const { id, tenant } of changes) {
+        if (tenant === undefined) this.items.delete(id)
+        else this.items.set(id, { id, tenant, stamp: 1_000_000 + this.writes })
+      }
+    })
+  }
+
+  item(id: string): Item | undefined {
+    return this.items.get(id)
+  }
+
+  tenantCount(tenant: string): number {
+    return [...this.items.values()].filter((item) => item.tenant === tenant).length
+  }
+
+  async tenants({ prefix, after, limit }: TenantsPage): Promise<TenantsFound> {
+    const names = [...new Set(Array.from(this.items.values(), ({ tenant }) => tenant))].filter((name) => name.startsWith(prefix))
+    const found = names
+      .sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)))
+      .filter((name) => after === undefined || Buffer.compare(Buffer.from(name), Buffer.from(after)) > 0)
+    await this.settled()
+    const tenants = found.slice(0, limit).map((tenant) => ({ tenant, count: this.tenantCount(tenant) }))
+    return { tenants, more: found.length > limit }
+  }
+
+  async #write(reply: () => StoredReply, once: Once | undefined, change: () => void): Promise<Incremented> {
     const seen = once === undefined ? undefined : this.replay(once)
     if (seen !== undefined) return seen
     const kept: Kept | undefined = once && { fingerprint: hex(once), reply: undefined }
     if (once !== undefined && kept !== undefined) this.#kept.set(once.key, kept)
-    for (const [name, plus, minus] of entries(batch)) {
-      const column = this.columns.get(name) ?? { plus: 0n, minus: 0n }
-      this.columns.set(name, { plus: column.plus + plus, minus: column.minus + minus })
-    }
+    change()
     this.writes++
     const at = this.#at
     const made = reply()

@@ -1,0 +1,121 @@
+// The handlers of items per tenant: an item has an id and belongs to one tenant, and each tenant has a count of its items.
+
+import type { ItemWriter } from './acceptance.ts'
+import { acceptOf } from './acceptance.ts'
+import type { Agreement } from './agreement.ts'
+import { wrongLength } from './batch.ts'
+import { collectBody } from './body.ts'
+import type { Accept } from './cluster.ts'
+import { JSON_BYTES_MAX, TENANTS_MAX, TENANTS_PRESET } from './contract.ts'
+import { checkJsonType } from './counting.ts'
+import type { Handler } from './endpoint.ts'
+import { readItems } from './item-batch.ts'
+import { readJson } from './json.ts'
+import { fingerprintOf } from './once.ts'
+import { Problem } from './problem.ts'
+import type { ApiStore, StoredReply } from './store.ts'
+import { decodeSegment, parametersOf } from './target.ts'
+
+export interface ItemsOptions {
+  readonly store: ApiStore
+  readonly write: ItemWriter
+  readonly agreement: Agreement
+  /** How many members must take a batch when the request does not say. */
+  readonly itemsAccept: Accept
+  readonly nameBytesMax: number
+  readonly bodyBytesMax: number
+}
+
+type ItemsId = 'addItems' | 'readItem' | 'deleteItem' | 'readTenants' | 'countTenant'
+
+const JSON_TYPE = 'application/json'
+const ITEMS_PATH = '/v1/items/'
+const TENANTS_PATH = '/v1/tenants/'
+const COUNT = '/count'
+
+export function createItems(options: ItemsOptions): Record<ItemsId, Handler> {
+  const { store, write, agreement, itemsAccept, nameBytesMax, bodyBytesMax } = options
+
+  return {
+    addItems: agreement.write(async (exchange) => {
+      const accept = acceptOf(exchange, itemsAccept)
+      const fingerprint = fingerprintOf(exchange.incoming)
+      checkJsonType(exchange)
+      const body = await collectBody(exchange.incoming, Math.min(bodyBytesMax, JSON_BYTES_MAX))
+      fingerprint?.update(body)
+      const changes = readItems(readJson(body), nameBytesMax)
+      return write(changes, accept, () => json(`{"items":${changes.length}}`), fingerprint)
+    }),
+
+    deleteItem: agreement.write(async (exchange) => {
+      const accept = acceptOf(exchange, itemsAccept)
+      const id = nameIn(exchange.path.slice(ITEMS_PATH.length), nameBytesMax)
+      const reply = (): StoredReply => json(`{"id":${JSON.stringify(id)},"deleted":true}`)
+      return write([{ id, tenant: undefined }], accept, reply, fingerprintOf(exchange.incoming))
+    }),
+
+    readItem: agreement.read(async ({ path }) => {
+      const id = nameIn(path.slice(ITEMS_PATH.length), nameBytesMax)
+      const item = store.item(id)
+      await store.settled()
+      if (item === undefined) throw new Problem('item-unknown', `There is no item "${shorten(id)}".`)
+      const { tenant, stamp } = item
+      return json(`{"id":${JSON.stringify(id)},"tenant":${JSON.stringify(tenant)},"stamp":${stamp}}`)
+    }),
+
+    readTenants: agreement.read(async ({ query }) => {
+      const given = parametersOf(query, ['prefix', 'cursor', 'limit'])
+      const { tenants, more } = await store.tenants({
+        prefix: given.get('prefix') ?? '',
+        after: readCursor(given.get('cursor')),
+        limit: readLimit(given.get('limit')),
+      })
+      const last = tenants.at(-1)
+      return json(JSON.stringify({ tenants, next: more && last !== undefined ? writeCursor(last.tenant) : null }))
+    }),
+
+    countTenant: agreement.read(async ({ path }) => {
+      const tenant = nameIn(path.slice(TENANTS_PATH.length, -COUNT.length), nameBytesMax)
+      const count = store.tenantCount(tenant)
+      await store.settled()
+      return json(`{"tenant":${JSON.stringify(tenant)},"count":${count}}`)
+    }),
+  }
+}
+
+const json = (body: string): StoredReply => ({ status: 200, contentType: JSON_TYPE, body })
+
+/** An id or a tenant out of the path. @throws Problem path-invalid, name-too-long */
+export function nameIn(segment: string, nameBytesMax: number): string {
+  const name = decodeSegment(segment)
+  const wrong = wrongLength(name, nameBytesMax)
+  if (wrong !== undefined) throw new Problem('name-too-long', `"${shorten(name)}" in the path: ${wrong}.`)
+  return name
+}
+
+const shorten = (name: string): string => (name.length > 40 ? `${name.slice(0, 40)}...` : name)
+
+/** @throws Problem query-invalid */
+function readLimit(text: string | undefined): number {
+  if (text === undefined) return TENANTS_PRESET
+  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0
+  if (limit >= 1 && limit <= TENANTS_MAX) return limit
+  throw wrongParameter('limit', text, `expected a whole number from 1 to ${TENANTS_MAX}`)
+}
+
+// A cursor is the last tenant of the page. Nobody is to rely on that, so it is not shown as such.
+const writeCursor = (tenant: string): string => Buffer.from(tenant).toString('base64url')
+
+/** @throws Problem query-invalid */
+function readCursor(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const tenant = Buffer.from(text, 'base64url').toString()
+  if (text !== '' && writeCursor(tenant) === text) return tenant
+  throw wrongParameter('cursor', text, 'expected the `next` of an earlier page, unchanged')
+}
+
+const wrongParameter = (path: string, text: string, message: string): Problem =>
+  new Problem('query-invalid', `${path} is "${shorten(text)}": ${message}.`, {
+    errors: [{ in: 'query', path, message }],
+    fix: 'Correct what `errors` lists, or leave the parameter out.',
+  })
