@@ -190,6 +190,8 @@ class MaelstromNode {
       joinTimeoutMs: settings.joinTimeoutMs,
       suspectMs: settings.suspectTimeoutMs,
       digestIntervalMs: settings.digestIntervalMs,
+      acceptTimeoutMs: settings.syncTimeoutMs,
+      confirmTimeoutMs: settings.syncTimeoutMs,
     })
     const running: Running = {
       store,

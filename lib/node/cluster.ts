@@ -13,6 +13,7 @@ export function createCluster(
     status: () => replication.status(),
     waitFor: (at, level, timeoutMs) => replication.waitFor(at, level, timeoutMs),
     waitUntilKnown: (entries, timeoutMs) => replication.waitUntilKnown(entries, timeoutMs),
+    acceptItems: (changes, accept, reply, once) => replication.acceptItems(changes, accept, reply, once),
     async drain(node) {
       if (node !== replication.status().node) return replication.requestDrain(node)
       // It takes as long as the others take; GET /v1/cluster shows how it goes on.

@@ -41,6 +41,8 @@ export interface SyncSettings {
   readonly suspectTimeoutMs: number
   readonly joinTimeoutMs: number
   readonly digestIntervalMs: number
+  readonly itemsAcceptTimeoutMs: number
+  readonly writeTimeoutMs: number
   readonly legacySync: 'off' | 'on'
 }
 
@@ -119,6 +121,8 @@ export async function openSync(
     joinTimeoutMs: settings.joinTimeoutMs,
     suspectMs: settings.suspectTimeoutMs,
     digestIntervalMs: settings.digestIntervalMs,
+    acceptTimeoutMs: settings.itemsAcceptTimeoutMs,
+    confirmTimeoutMs: settings.writeTimeoutMs,
   })
   const client = createLegacyClient({ clock, timeoutMs: settings.syncTimeoutMs })
   if (settings.legacySync === 'on') {

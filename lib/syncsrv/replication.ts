@@ -3,7 +3,9 @@
 // the node leave. How the parts fit: docs/decisions/0006.
 
 import { CounterError } from '../base/errors.ts'
-import { type Member, type MemberState, Membership } from '../cluster/index.ts'
+import { type Accept, type Member, type MemberState, Membership } from '../cluster/index.ts'
+import type { ItemChange } from '../storage/index.ts'
+import { Acceptance, type Accepted } from './acceptance.ts'
 import { type CallOptions, Calls, type Service } from './calls.ts'
 import { converse, cutOff, unexpected } from './conversation.ts'
 import { ExchangeClient, RefusedError } from './exchange-client.ts'
@@ -18,6 +20,7 @@ import { encodeDrain } from './messages.ts'
 import { Renewal } from './renewal.ts'
 import { Roster } from './roster.ts'
 import { type Counters, type ReplicationOptions, Site } from './site.ts'
+import type { Once, StoredReply } from './store.ts'
 import type { Answer } from './transport.ts'
 import { Upkeep } from './upkeep.ts'
 
@@ -42,6 +45,8 @@ export interface ClusterStatus {
   readonly draining: boolean
   readonly members: readonly MemberStatus[]
   readonly counters: Readonly<Counters>
+  /** Batches of items of other nodes that this one has promised to write. */
+  readonly promisedBatches: number
 }
 
 export class Replication {
@@ -50,6 +55,7 @@ export class Replication {
   readonly #loop: Loop
   readonly #levels: Levels
   readonly #calls: Calls
+  readonly #acceptance: Acceptance
   readonly #folds: Folds
   readonly #renewal: Renewal
   readonly #upkeep: Upkeep
@@ -71,6 +77,11 @@ export class Replication {
     this.#loop = new Loop(site, this.#client, this.#renewal)
     this.#levels = new Levels(site)
     this.#calls = new Calls(site)
+    this.#acceptance = new Acceptance(site, {
+      calls: this.#calls,
+      levels: this.#levels,
+      pull: (node) => this.#loop.pull(node),
+    })
     this.#folds = new Folds(site)
     this.#upkeep = new Upkeep(site, { loop: this.#loop, renewal: this.#renewal, folds: this.#folds })
     const server = new ExchangeServer(site, {
@@ -129,6 +140,26 @@ export class Replication {
     return this.#calls.call(node, service, payload, options)
   }
 
+  /**
+   * Changes items when enough members accept it: on all of them, or nowhere. Resolves when it is durable here and, as far as they answer
+   * in time, on those that accepted; the others get it by exchanges.
+   * @throws (as a rejection) AcceptanceRefused; CounterError BATCH_TOO_LARGE, ITEMS_MAX, KEY_IN_FLIGHT, KEY_REUSED, DISK_FULL, LOG_BUSY,
+   *   DRAINING, STARTING, CLOSED: this node cannot: nothing was kept anywhere; LOG_FAILED: unknown
+   */
+  acceptItems(
+    changes: readonly ItemChange[],
+    accept: Exclude<Accept, 'one'>,
+    reply: () => StoredReply,
+    once?: Once,
+  ): Promise<Accepted> {
+    return this.#acceptance.accept(changes, accept, reply, once)
+  }
+
+  /** The node is about to end: from now on it promises other nodes nothing that it could not do any more. */
+  end(): void {
+    this.#acceptance.end()
+  }
+
   /** Whether this node knows the entries, durably, in time. @throws CounterError LOG_FAILED (as a rejection) */
   waitUntilKnown(entries: readonly WriteAt[], timeoutMs: number): Promise<boolean> {
     return this.#levels.waitUntilKnown(entries, timeoutMs, () => this.#loop.pullAll())
@@ -143,6 +174,7 @@ export class Replication {
       draining,
       members: roster.list().map((member) => this.#statusOf(member)),
       counters: { ...counters, hiddenCells: options.store.hiddenCells },
+      promisedBatches: this.#acceptance.promised,
     }
   }
 
@@ -254,6 +286,7 @@ export class Replication {
       this.#draining,
       this.#renewal.settled(),
       this.#folds.settled(),
+      this.#acceptance.settled(),
     ])
   }
 }

@@ -45,6 +45,10 @@ export interface ReplicationOptions {
   readonly suspectMs: number
   /** How often digests are compared with a member, in milliseconds; 0 for never. */
   readonly digestIntervalMs: number
+  /** How long a batch of items waits for the members that must accept it, in milliseconds. */
+  readonly acceptTimeoutMs: number
+  /** How long it waits, once it is kept here, until they have it on disk too, in milliseconds. */
+  readonly confirmTimeoutMs: number
 }
 
 /** What has happened since the start. */
@@ -59,6 +63,11 @@ export interface Counters {
   failures: number
   hiddenCells: number
   folds: number
+  /** Batches of items that this node has put to the vote. */
+  batchesCommitted: number
+  batchesAborted: number
+  /** Promises to write a batch of another node that were dropped because nothing was heard of it any more. */
+  preparesExpired: number
 }
 
 export interface SiteParts {
@@ -81,6 +90,9 @@ export class Site {
     failures: 0,
     hiddenCells: 0,
     folds: 0,
+    batchesCommitted: 0,
+    batchesAborted: 0,
+    preparesExpired: 0,
   }
   /** What this node has known when. */
   readonly trail = new Trail()

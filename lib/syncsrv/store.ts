@@ -1,10 +1,61 @@
 // What replication needs of the store behind it. lib/persistence's Store satisfies it.
 
-import type { ReplicaId, SinceStart, SinceStep, VersionVector } from '../storage/index.ts'
+import type { ItemChange, ReplicaId, SinceStart, SinceStep, VersionVector } from '../storage/index.ts'
+import type { WriteAt } from './levels.ts'
 
 export type { SinceStart, SinceStep }
 
-export interface SyncStore {
+/** A reply as it is kept beside its idempotency key. */
+export interface StoredReply {
+  readonly status: number
+  readonly contentType: string
+  readonly body: string
+}
+
+/** An Idempotency-Key, and a digest of the request that came with it. */
+export interface Once {
+  readonly key: string
+  readonly fingerprint: Uint8Array
+}
+
+/** What a write is answered with, and its place; of a reply given again, that of the newest own write. */
+export type Written = StoredReply & { readonly replayed: boolean; readonly at: WriteAt }
+
+/** What batches of items that all members keep, or none, need of the store. */
+export interface BatchStore {
+  /**
+   * undefined: there is room to write the changes now. A promise: wait for it, then ask again.
+   * @throws (or rejects with) CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, CLOSED, or what refuseWrites was given
+   */
+  admitItems(changes: readonly ItemChange[]): Promise<void> | undefined
+  /**
+   * Changes items, in one turn and one log record. Resolves when it is durable.
+   * @throws (as a rejection) CounterError; but for LOG_FAILED nothing was changed
+   */
+  changeItems(
+    changes: readonly ItemChange[],
+    reply: () => StoredReply,
+    once?: Once,
+  ): Promise<Written & { readonly stamp: number }>
+  /** The reply kept for `once`, if there is one. @throws CounterError KEY_IN_FLIGHT, KEY_REUSED */
+  replay(once: Once): Promise<Written> | undefined
+  /** The delta that changeItems has written, when it gave the changes this place and stamp. */
+  itemsDelta(changes: readonly ItemChange[], at: WriteAt, stamp: number): Uint8Array
+  /** How many of the ids were never heard of, each counted once. */
+  newItems(changes: readonly ItemChange[]): number
+  /** @throws CounterError ITEMS_MAX when `more` new ids would be too many */
+  checkItemsMax(more: number): void
+  /** What changeItems would stamp changes with now. */
+  nextStamp(): number
+  /** @throws CounterError CLOCK_AHEAD when items with the stamp would not be merged */
+  checkStamp(stamp: number): void
+  /** Notes whose keys start with `prefix`, in no order. */
+  notesUnder(prefix: string): Iterable<[key: string, value: Uint8Array]>
+  /** Changes notes; undefined takes one away. Resolves when it is durable. @throws CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, CLOSED */
+  keepNotes(changes: readonly (readonly [key: string, value: Uint8Array | undefined])[]): Promise<void>
+}
+
+export interface SyncStore extends BatchStore {
   /** Who writes the own column now. */
   readonly self: ReplicaId
   /** A copy of what is known of each replica, own column included. It may leave only after settled(). */
