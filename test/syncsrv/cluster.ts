@@ -18,13 +18,15 @@ export const SUSPECT_MS = 10_000
 class ProcessClock implements Clock {
   readonly #world: Clock
   dead = false
+  /** How far the wall clock of this process is ahead. */
+  aheadMs = 0
 
   constructor(world: Clock) {
     this.#world = world
   }
 
   now(): number {
-    return this.#world.now()
+    return this.#world.now() + this.aheadMs
   }
 
   monotonicMs(): number {
@@ -52,6 +54,8 @@ export class Node {
   readonly logger = new SaidLogger()
   readonly #overrides: Partial<ReplicationOptions>
   #clock: ProcessClock | undefined
+  /** How far the wall clock of the next life is ahead. */
+  aheadMs = 0
   store!: Store
   replication!: Replication
 
@@ -73,6 +77,7 @@ export class Node {
   async open(): Promise<void> {
     const { clock: world, network } = this.cluster
     const clock = new ProcessClock(world)
+    clock.aheadMs = this.aheadMs
     this.#clock = clock
     const random = seededRandom(this.cluster.random.uint32())
     this.store = await Store.open({
