@@ -1,8 +1,9 @@
 // How many members must take a batch of items for it to be kept at all: asked for by `?accept=`, or else as COUNTER_ITEMS_ACCEPT says.
 // It differs from a write level (level.ts), which says how long a reply waits for what is kept in any case.
 
+import type { Accept } from '../cluster/index.ts'
 import type { ItemChange } from '../storage/index.ts'
-import type { Accept, ApiCluster } from './cluster.ts'
+import type { ApiCluster } from './cluster.ts'
 import type { Exchange } from './endpoint.ts'
 import type { Metrics } from './metrics.ts'
 import type { Fingerprint } from './once.ts'

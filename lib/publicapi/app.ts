@@ -1,11 +1,12 @@
 // The public API of a node as a function from request to response: its handlers, each with what it needs. It opens no port; server.ts does.
 
 import type { NameHash } from '../base/hash.ts'
+import type { Accept } from '../cluster/index.ts'
 import { lowerWord, Tally } from '../text/index.ts'
 import { createItemWriter } from './acceptance.ts'
 import { createAgreement } from './agreement.ts'
 import { type Api, type AppOptions, assembleApi } from './assembly.ts'
-import type { Accept, ApiCluster } from './cluster.ts'
+import type { ApiCluster } from './cluster.ts'
 import { createCounting } from './counting.ts'
 import { createItems } from './items.ts'
 import { createMembers } from './members.ts'

@@ -1,23 +1,12 @@
 // What this layer needs of the cluster behind the node. lib/node.ts fills it from replication; a node on its own is a cluster
 // of one member.
 
-import type { MemberState } from '../cluster/index.ts'
+import type { Accept, MemberState } from '../cluster/index.ts'
 import type { ItemChange, ReplicaId } from '../storage/index.ts'
 import type { Incremented, Once, StoredReply } from './store.ts'
 
 /** How many members must have a write on disk before it is answered: this one, more than half of all, or all. */
 export type WriteLevel = 1 | 'majority' | 'all'
-
-/** How many members must take a batch of items for it to be kept at all: the one that is asked, more than half of all, or all that live. */
-export type Accept = 'one' | 'majority' | 'all'
-
-/** Why a member did not take a batch of items. */
-export interface Refusal {
-  readonly node: number
-  /** A code of docs/OPERATING.md. */
-  readonly code: string
-  readonly reason: string
-}
 
 /** What became of a batch of items that members were asked to take. */
 export type Accepted = Incremented & {
@@ -85,7 +74,7 @@ export interface ApiCluster {
   waitUntilKnown(entries: readonly WriteAt[], timeoutMs: number): Promise<boolean>
   /**
    * Changes items on enough members or on none: each is asked whether it takes the batch, and only then it is kept.
-   * @throws CounterError ITEMS_REFUSED with `refusals`, of Refusal: nothing was kept anywhere. And what changeItems() throws.
+   * @throws AcceptanceRefused: nothing was kept anywhere; CounterError BATCH_TOO_LARGE, and what changeItems() throws
    */
   acceptItems(
     changes: readonly ItemChange[],

@@ -146,7 +146,8 @@ export const originalCount = z
 export const originalFailure = z.looseObject({ message: z.string(), status: z.literal('KO').optional() }).meta({
   id: 'OriginalFailure',
   description:
-    'With it what a problem document has, but for its status and title. With COUNTER_ITEMS_COMPAT `s1` the message alone, with `s2` status and message.',
+    'With it what a problem document has, but for its status and title. ' +
+    'With COUNTER_ITEMS_COMPAT `s1` the message alone, with `s2` status and message.',
 })
 export const readiness = z
   .object({ ready: z.boolean(), checks: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string() })) })
@@ -268,7 +269,8 @@ const ACCEPT_QUERY = {
   name: 'accept',
   many: false,
   description:
-    'How many members must take the batch for it to be kept at all: the one that is asked, more than half of all, or all that live. Default: COUNTER_ITEMS_ACCEPT.',
+    'How many members must take the batch for it to be kept at all: the one that is asked, more than half of all, or all that are not dead. ' +
+    'Default: COUNTER_ITEMS_ACCEPT.',
   schema: z.enum(['one', 'majority', 'all']),
   example: 'one',
 } as const
@@ -517,7 +519,9 @@ export const contract = {
     auth: true,
     writes: true,
     summary: 'Give items to tenants, all or none',
-    description: `At most ${ITEMS_MAX} items and 1 MiB. An id that is there already moves to the tenant, and both counts follow; of two writes the later stays.`,
+    description:
+      `At most ${ITEMS_MAX} items and 1 MiB. An id that is there already moves to the tenant, and both counts follow; ` +
+      'of two writes the later stays.',
     query: ACCEPT_QUERY,
     body: {
       required: true,

@@ -5,14 +5,12 @@ export { createApi } from './app.ts'
 export type { Api, AppOptions } from './assembly.ts'
 export { findAssets } from './assets.ts'
 export type {
-  Accept,
   Accepted,
   ApiCluster,
   ClusterStatus,
   Lag,
   MemberStatus,
   Reached,
-  Refusal,
   WriteAt,
   WriteLevel,
 } from './cluster.ts'

@@ -1,11 +1,11 @@
 // The handlers of items per tenant: an item has an id and belongs to one tenant, and each tenant has a count of its items.
 
+import type { Accept } from '../cluster/index.ts'
 import type { ItemWriter } from './acceptance.ts'
 import { acceptOf } from './acceptance.ts'
 import type { Agreement } from './agreement.ts'
 import { wrongLength } from './batch.ts'
 import { collectBody } from './body.ts'
-import type { Accept } from './cluster.ts'
 import { JSON_BYTES_MAX, TENANTS_MAX, TENANTS_PRESET } from './contract.ts'
 import { checkJsonType } from './counting.ts'
 import type { Handler } from './endpoint.ts'

@@ -2,11 +2,11 @@
 // shapes at once, and a failure also what a problem document has; COUNTER_ITEMS_COMPAT leaves those of one system, byte for byte: with the
 // line break that Go's json.Encoder writes after a value.
 
+import type { Accept } from '../cluster/index.ts'
 import type { ItemWriter } from './acceptance.ts'
 import { acceptOf } from './acceptance.ts'
 import type { Agreement } from './agreement.ts'
 import { collectBody } from './body.ts'
-import type { Accept } from './cluster.ts'
 import { JSON_BYTES_MAX } from './contract.ts'
 import type { Handler, ShapeFailure } from './endpoint.ts'
 import { readOriginalItems } from './item-batch.ts'
@@ -91,6 +91,6 @@ function failureBody(compat: ItemsCompat, problem: Problem, failed: string, inst
   if (compat === 's1') return `${JSON.stringify({ message })}\n`
   if (compat === 's2') return `${JSON.stringify({ status: 'KO', message })}\n`
   // The status is in the line of the reply; here the name belongs to the original.
-  const { status: _, title: __, ...rest } = problem.document(instance)
-  return JSON.stringify({ message, status: 'KO', ...rest })
+  const { status: _, title: __, detail, ...rest } = problem.document(instance)
+  return JSON.stringify({ message, status: 'KO', ...(detail !== message && { detail }), ...rest })
 }

@@ -4,7 +4,7 @@
 
 import type { ErrorCode } from '../base/errors.ts'
 import { CounterError } from '../base/errors.ts'
-import type { Refusal } from './cluster.ts'
+import { AcceptanceRefused, type Refusal } from '../cluster/index.ts'
 
 export interface ProblemKind {
   readonly status: number
@@ -370,7 +370,7 @@ export function toProblem(error: unknown, writes: boolean): Problem {
   if (error instanceof CounterError && type !== undefined) {
     const applied = type === 'log-failed' && writes ? 'unknown' : 'no'
     const fix = error.fix === undefined ? {} : { fix: error.fix }
-    const refusals = 'refusals' in error ? { refusals: error.refusals as readonly Refusal[] } : {}
+    const refusals = error instanceof AcceptanceRefused ? { refusals: error.refusals } : {}
     return new Problem(type, error.message, { applied, cause: error, ...fix, ...refusals })
   }
   return new Problem('internal', 'The request could not be completed.', { applied: writes ? 'unknown' : 'no', cause: error })

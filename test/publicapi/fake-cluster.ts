@@ -1,8 +1,8 @@
 // A cluster that a test plays: what the others have, and what each call was asked.
 
 import { CounterError, type ErrorCode } from '../../lib/base/errors.ts'
+import { type Accept, AcceptanceRefused, type Refusal } from '../../lib/cluster/index.ts'
 import type {
-  Accept,
   Accepted,
   ApiCluster,
   ApiStore,
@@ -10,7 +10,6 @@ import type {
   MemberStatus,
   Once,
   Reached,
-  Refusal,
   StoredReply,
   WriteAt,
   WriteLevel,
@@ -32,16 +31,6 @@ export const peer = (node: number, more: Partial<MemberStatus> = {}): MemberStat
   ahead: NONE,
   ...more,
 })
-
-/** A batch of items that too few have accepted. */
-class AcceptanceRefused extends CounterError {
-  readonly refusals: readonly Refusal[]
-
-  constructor(refusals: readonly Refusal[]) {
-    super('ITEMS_REFUSED', `node ${refusals.map(({ node }) => node).join(', ')} did not accept the batch`)
-    this.refusals = refusals
-  }
-}
 
 export class FakeCluster implements ApiCluster {
   readonly writeTimeoutMs = 5000

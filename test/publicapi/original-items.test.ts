@@ -83,6 +83,7 @@ test('by default a failure says besides what is wrong, where, why and what to do
     empty.errors!.map(({ path }) => path),
     ['/1/tenant', '/2/id'],
   )
+  assert.not.ok('detail' in empty, 'nothing is said twice')
   assert.is(empty.applied, 'no')
   assert.match(empty.fix, 'an id and a tenant')
   api.cluster.refusals.push({ node: 3, code: 'DISK_FULL', reason: 'the disk is full' })
