@@ -10,6 +10,7 @@ import { chance, freshKey, pause } from './platform.ts'
 import { Session } from './session.ts'
 
 export { ClientError } from './failure.ts'
+export { Spreader, type SpreaderOptions, spread } from './spread.ts'
 
 /** How many members must have a write on disk before it is answered. */
 export type WriteLevel = 1 | 'majority' | 'all'
