@@ -1,6 +1,7 @@
 // The sync port and what happens on it: what other folders may use of it.
 
 export type { Accepted } from './acceptance.ts'
+export { RefusedError } from './exchange-client.ts'
 export { HEAD_BYTES, MessageReader, writeHead } from './framing.ts'
 export { HttpTransport, type HttpTransportOptions } from './http-client.ts'
 export { SyncHttpServer, type SyncHttpServerOptions } from './http-server.ts'

@@ -56,6 +56,8 @@ export class Node {
   #clock: ProcessClock | undefined
   /** How far the wall clock of the next life is ahead. */
   aheadMs = 0
+  /** Ids of items that the next life takes at most; 0 for no limit. */
+  itemsMax = 0
   store!: Store
   replication!: Replication
 
@@ -71,6 +73,11 @@ export class Node {
     this.address = address
     this.disk = disk
     this.#overrides = overrides
+  }
+
+  /** The clock of the process that runs. */
+  get clock(): Clock {
+    return this.#clock!
   }
 
   /** Opens the store and the port. */
@@ -90,7 +97,7 @@ export class Node {
       lock: async () => ({ release: async () => {} }),
       logger: this.logger,
       namesMax: 0,
-      itemsMax: 0,
+      itemsMax: this.itemsMax,
       itemsAheadMsMax: 60_000,
       fsync: 'always',
       fsyncIntervalMs: 50,

@@ -1,0 +1,43 @@
+// Sequences of a node, made of its store and of replication: the way to the other nodes, and the engine that the settings ask for.
+
+import { CounterError } from '../base/errors.ts'
+import type { SequencePeers } from '../sequence/index.ts'
+import { RefusedError, type Replication } from '../syncsrv/index.ts'
+
+/** Codes of a connection that never was. */
+const UNCONNECTED = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])
+
+/** The other nodes, as the home engine asks them. */
+export function peersOf(replication: Replication): SequencePeers {
+  const { node } = replication.status()
+  return {
+    node,
+    members: () =>
+      replication
+        .status()
+        .members.filter(({ self, state }) => !self && state !== 'left')
+        .map(({ node, state, publicUrl }) => ({ node, alive: state === 'alive', address: publicUrl })),
+    serve: (service, answer) => replication.serve(service, answer),
+    async call(node, service, payload, options) {
+      try {
+        return await replication.call(node, service, payload, options)
+      } catch (error) {
+        if (!wasNotHeard(error)) throw error
+        throw new CounterError('SEQUENCE_UNAVAILABLE', `node ${node} cannot be asked: ${(error as Error).message}`, {
+          cause: error,
+        })
+      }
+    },
+  }
+}
+
+/** Whether the question surely had no effect: it was not sent, or refused before it was looked at. */
+function wasNotHeard(error: unknown): boolean {
+  if (error instanceof RefusedError) return true
+  if (error instanceof CounterError && error.code === 'MEMBER_UNKNOWN') return true
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const { code, syscall } = at as NodeJS.ErrnoException
+    if (syscall === 'connect' || UNCONNECTED.has(String(code))) return true
+  }
+  return false
+}

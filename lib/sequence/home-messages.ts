@@ -1,0 +1,378 @@
+// What nodes say to each other about the sequences of a home, as the payloads of calls. docs/PROTOCOL.md, section 7.
+// Operations go to the home, many in one call, and their results come back in the same order. `ask` and `tell` come from the home: the
+// first to learn what a member knows, page by page, the second so that every member knows how far the sequences are.
+
+import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import { CounterError, type ErrorCode } from '../base/errors.ts'
+import {
+  type Mark,
+  type Opinion,
+  readStanding,
+  readTenure,
+  type Standing,
+  type Tenure,
+  writeStanding,
+  writeTenure,
+} from './home-tenure.ts'
+import { SEQUENCE_COUNT_MAX, SEQUENCE_KEY_BYTES_MAX, type SequenceValue } from './sequencer.ts'
+
+/** Operations of one call at most; a list is one by itself. */
+export const OPERATIONS_MAX = 1024
+/** Marks in one message, and entries of one page of a list, at most. */
+export const PAGE_MAX = 1000
+
+export type Operation =
+  | { readonly kind: 'next'; readonly name: string; readonly count: number; readonly key: string | undefined }
+  | { readonly kind: 'get'; readonly name: string }
+  | { readonly kind: 'list'; readonly prefix: string; readonly after: string | undefined; readonly limit: number }
+  | { readonly kind: 'set'; readonly name: string; readonly value: number; readonly force: boolean }
+  | { readonly kind: 'freeze' }
+  | { readonly kind: 'thaw' }
+  | { readonly kind: 'look' }
+  | { readonly kind: 'recover'; readonly ahead: number; readonly force: boolean }
+
+export type Result =
+  | { readonly kind: 'numbers'; readonly first: number; readonly last: number; readonly replayed: boolean }
+  | { readonly kind: 'value'; readonly value: number }
+  | { readonly kind: 'page'; readonly sequences: readonly SequenceValue[]; readonly more: boolean }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'seen'; readonly frozen: boolean; readonly trouble: string | undefined }
+  | { readonly kind: 'failure'; readonly error: CounterError }
+
+export interface Operations {
+  /** The last tenure that the asker knows of: a home that has lost it must not answer. */
+  readonly tenure: Tenure | undefined
+  readonly operations: readonly Operation[]
+}
+
+export interface Results {
+  readonly tenure: Tenure | undefined
+  readonly results: readonly Result[]
+}
+
+/** A page of marks; the first has the index `from`. */
+export interface Ask {
+  readonly from: number
+}
+
+export interface Told {
+  readonly tenure: Tenure
+  readonly values: readonly SequenceValue[]
+}
+
+export type Request =
+  | ({ readonly kind: 'operations' } & Operations)
+  | ({ readonly kind: 'ask' } & Ask)
+  | ({ readonly kind: 'tell' } & Told)
+
+/** An answer to `ask`: one page of the opinion. */
+export interface OpinionPage extends Standing {
+  readonly home: number
+  readonly members: readonly number[]
+  readonly marks: ReadonlyArray<readonly [name: string, mark: Mark]>
+  /** How many marks there are. */
+  readonly total: number
+}
+
+const KINDS = ['operations', 'ask', 'tell'] as const
+const OPERATIONS = ['next', 'get', 'list', 'set', 'freeze', 'thaw', 'look', 'recover'] as const
+const RESULTS = ['numbers', 'value', 'page', 'done', 'seen', 'failure'] as const
+/** What an operation may fail with. A code that is not here is one of a later version. */
+const CODES: readonly ErrorCode[] = [
+  'SEQUENCE_UNAVAILABLE',
+  'SEQUENCE_UNKNOWN',
+  'SEQUENCE_FROZEN',
+  'SEQUENCE_BACKWARDS',
+  'SEQUENCE_EXHAUSTED',
+  'SEQUENCE_SOUND',
+  'KEY_REUSED',
+  'KEY_IN_FLIGHT',
+  'NAME_INVALID',
+  'NAME_TOO_LONG',
+  'DISK_FULL',
+  'LOG_BUSY',
+  'LOG_FAILED',
+  'STARTING',
+  'DRAINING',
+  'CLOSED',
+]
+const TEXT_LENGTH_MAX = 2000
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+// Requests
+
+export function encodeRequest(request: Request): Uint8Array {
+  const writer = new ByteWriter(256)
+  writer.uint8(KINDS.indexOf(request.kind))
+  switch (request.kind) {
+    case 'operations':
+      writeTenure(writer, request.tenure)
+      writer.varint(request.operations.length)
+      for (const operation of request.operations) writeOperation(writer, operation)
+      break
+    case 'ask':
+      writer.varint(request.from)
+      break
+    case 'tell':
+      writeTenure(writer, request.tenure)
+      writeValues(writer, request.values)
+      break
+  }
+  return writer.written()
+}
+
+/** @throws CounterError SYNC_INVALID */
+export function decodeRequest(bytes: Uint8Array): Request {
+  const reader = readerOf(bytes, 'a question about sequences')
+  const kind = KINDS[reader.uint8()]
+  let request: Request
+  if (kind === 'operations') {
+    const tenure = readTenure(reader)
+    const operations = many(reader, OPERATIONS_MAX, () => readOperation(reader))
+    if (operations.length > 1 && operations.some((operation) => operation.kind === 'list')) reader.fail('a list among others')
+    request = { kind, tenure, operations }
+  } else if (kind === 'ask') {
+    request = { kind, from: reader.varint() }
+  } else if (kind === 'tell') {
+    const tenure = readTenure(reader) ?? reader.fail('no tenure')
+    request = { kind, tenure, values: readValues(reader) }
+  } else return reader.fail('an unknown kind')
+  ended(reader)
+  return request
+}
+
+function writeOperation(writer: ByteWriter, operation: Operation): void {
+  writer.uint8(OPERATIONS.indexOf(operation.kind))
+  switch (operation.kind) {
+    case 'next':
+      writeText(writer, operation.name)
+      writer.varint(operation.count)
+      writeOptional(writer, operation.key)
+      break
+    case 'get':
+      writeText(writer, operation.name)
+      break
+    case 'list':
+      writeText(writer, operation.prefix)
+      writeOptional(writer, operation.after)
+      writer.varint(operation.limit)
+      break
+    case 'set':
+      writeText(writer, operation.name)
+      writer.varint(operation.value)
+      writer.uint8(Number(operation.force))
+      break
+    case 'recover':
+      writer.varint(operation.ahead)
+      writer.uint8(Number(operation.force))
+      break
+  }
+}
+
+function readOperation(reader: ByteReader): Operation {
+  const kind = OPERATIONS[reader.uint8()]
+  switch (kind) {
+    case 'next':
+      return { kind, name: readText(reader), count: within(reader, 1, SEQUENCE_COUNT_MAX), key: readKey(reader) }
+    case 'get':
+      return { kind, name: readText(reader) }
+    case 'list':
+      return { kind, prefix: readText(reader), after: readOptional(reader), limit: within(reader, 1, PAGE_MAX) }
+    case 'set':
+      return { kind, name: readText(reader), value: reader.varint(), force: readFlag(reader) }
+    case 'recover':
+      return { kind, ahead: reader.varint(), force: readFlag(reader) }
+    case undefined:
+      return reader.fail('an unknown operation')
+    default:
+      return { kind }
+  }
+}
+
+// Results
+
+export function encodeResults({ tenure, results }: Results): Uint8Array {
+  const writer = new ByteWriter(256)
+  writeTenure(writer, tenure)
+  writer.varint(results.length)
+  for (const result of results) writeResult(writer, result)
+  return writer.written()
+}
+
+/** @throws CounterError SYNC_INVALID */
+export function decodeResults(bytes: Uint8Array): Results {
+  const reader = readerOf(bytes, 'an answer about sequences')
+  const tenure = readTenure(reader)
+  const results = many(reader, OPERATIONS_MAX, () => readResult(reader))
+  ended(reader)
+  return { tenure, results }
+}
+
+function writeResult(writer: ByteWriter, result: Result): void {
+  writer.uint8(RESULTS.indexOf(result.kind))
+  switch (result.kind) {
+    case 'numbers':
+      writer.varint(result.last)
+      writer.varint(result.last - result.first)
+      writer.uint8(Number(result.replayed))
+      break
+    case 'value':
+      writer.varint(result.value)
+      break
+    case 'page':
+      writeValues(writer, result.sequences)
+      writer.uint8(Number(result.more))
+      break
+    case 'seen':
+      writer.uint8(Number(result.frozen))
+      writeOptional(writer, result.trouble?.slice(0, TEXT_LENGTH_MAX))
+      break
+    case 'failure':
+      writeText(writer, result.error.code)
+      writeText(writer, result.error.message.slice(0, TEXT_LENGTH_MAX))
+      writeOptional(writer, result.error.fix?.slice(0, TEXT_LENGTH_MAX))
+      break
+  }
+}
+
+function readResult(reader: ByteReader): Result {
+  const kind = RESULTS[reader.uint8()]
+  switch (kind) {
+    case 'numbers': {
+      const last = reader.varint()
+      const first = last - reader.varint()
+      if (first < 1) reader.fail('a number below 1')
+      return { kind, first, last, replayed: readFlag(reader) }
+    }
+    case 'value':
+      return { kind, value: reader.varint() }
+    case 'page':
+      return { kind, sequences: readValues(reader), more: readFlag(reader) }
+    case 'done':
+      return { kind }
+    case 'seen':
+      return { kind, frozen: readFlag(reader), trouble: readOptional(reader) }
+    case 'failure':
+      return { kind, error: readFailure(reader) }
+    case undefined:
+      return reader.fail('an unknown result')
+  }
+}
+
+function readFailure(reader: ByteReader): CounterError {
+  const said = readText(reader)
+  const code = CODES.find((code) => code === said)
+  const message = readText(reader)
+  const fix = readOptional(reader)
+  // Whether something was done is not known then.
+  if (code === undefined) return new CounterError('SEQUENCE_UNKNOWN', `the home of the sequences answered ${said}: ${message}`)
+  return new CounterError(code, message, fix === undefined ? {} : { fix })
+}
+
+// Opinions
+
+export function encodeOpinion({ home, members, marks, total, ...standing }: OpinionPage): Uint8Array {
+  const writer = new ByteWriter(256)
+  writer.varint(home)
+  writeStanding(writer, standing)
+  writer.varint(members.length)
+  for (const node of members) writer.varint(node)
+  writer.varint(total)
+  writer.varint(marks.length)
+  for (const [name, { term, value }] of marks) {
+    writeText(writer, name)
+    writer.varint(term)
+    writer.varint(value)
+  }
+  return writer.written()
+}
+
+/** @throws CounterError SYNC_INVALID */
+export function decodeOpinion(bytes: Uint8Array): OpinionPage {
+  const reader = readerOf(bytes, 'what a member knows of sequences')
+  const home = reader.varint()
+  const standing = readStanding(reader)
+  const members = many(reader, Number.POSITIVE_INFINITY, () => reader.varint())
+  const total = reader.varint()
+  const marks = many(reader, PAGE_MAX, () => [readText(reader), { term: reader.varint(), value: reader.varint() }] as const)
+  ended(reader)
+  return { home, ...standing, members, total, marks }
+}
+
+/** Whether what was told fits what the member knows. */
+export const encodeAgreement = (agrees: boolean): Uint8Array => Uint8Array.of(Number(agrees))
+
+/** @throws CounterError SYNC_INVALID */
+export function decodeAgreement(bytes: Uint8Array): boolean {
+  const reader = readerOf(bytes, 'whether a member agrees about sequences')
+  const agrees = readFlag(reader)
+  ended(reader)
+  return agrees
+}
+
+/** An opinion whose pages are put together. */
+export const opinionOf = (node: number, page: OpinionPage, marks: Map<string, Mark>): Opinion => ({
+  node,
+  home: page.home,
+  tenure: page.tenure,
+  holding: page.holding,
+  members: page.members,
+  marks,
+})
+
+// Parts
+
+const readerOf = (bytes: Uint8Array, what: string): ByteReader => new ByteReader(bytes, 0, bytes.length, 'SYNC_INVALID', what)
+
+function many<Entry>(reader: ByteReader, max: number, read: () => Entry): Entry[] {
+  const count = reader.varint()
+  // Each takes a byte at least.
+  if (count > max || count > reader.left) reader.fail(`${count} entries`)
+  return Array.from({ length: count }, read)
+}
+
+function ended(reader: ByteReader): void {
+  if (reader.left > 0) reader.fail('bytes left over')
+}
+
+const writeText = (writer: ByteWriter, text: string): void => writer.sized(encoder.encode(text))
+const readText = (reader: ByteReader): string => decoder.decode(reader.sized())
+
+function writeOptional(writer: ByteWriter, text: string | undefined): void {
+  writer.uint8(Number(text !== undefined))
+  if (text !== undefined) writeText(writer, text)
+}
+
+const readOptional = (reader: ByteReader): string | undefined => (readFlag(reader) ? readText(reader) : undefined)
+
+function readKey(reader: ByteReader): string | undefined {
+  const key = readOptional(reader)
+  if (key !== undefined && (key === '' || Buffer.byteLength(key) > SEQUENCE_KEY_BYTES_MAX))
+    reader.fail('a key of no allowed length')
+  return key
+}
+
+function within(reader: ByteReader, min: number, max: number): number {
+  const value = reader.varint()
+  if (value < min || value > max) reader.fail(`${value} is not in [${min}, ${max}]`)
+  return value
+}
+
+function readFlag(reader: ByteReader): boolean {
+  const flag = reader.uint8()
+  if (flag > 1) reader.fail(`a flag of ${flag}`)
+  return flag === 1
+}
+
+function writeValues(writer: ByteWriter, values: readonly SequenceValue[]): void {
+  writer.varint(values.length)
+  for (const { name, value } of values) {
+    writeText(writer, name)
+    writer.varint(value)
+  }
+}
+
+const readValues = (reader: ByteReader): SequenceValue[] =>
+  many(reader, PAGE_MAX, () => ({ name: readText(reader), value: reader.varint() }))
