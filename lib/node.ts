@@ -9,6 +9,7 @@ import type { Logger } from './base/log.ts'
 import { type Random, systemRandom } from './base/random.ts'
 import { createCluster } from './node/cluster.ts'
 import { registerStoreMetrics, registerSyncMetrics } from './node/metrics.ts'
+import { createKeptSlots } from './node/slots.ts'
 import { openSync, type Sync, type SyncSettings } from './node/sync.ts'
 import { nodeDisk, type Recovered, Store, takeLock } from './persistence/index.ts'
 import { type ApiLogger, createApi, createMetrics, findAssets, PublicServer, type Readiness } from './publicapi/index.ts'
@@ -110,6 +111,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
   const publicOptions = {
     store,
     cluster: createCluster(replication, settings),
+    slots: createKeptSlots(store),
     hash,
     nameBytesMax,
     tokenizer: settings.tokenizer,

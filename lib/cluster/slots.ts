@@ -4,6 +4,9 @@
 
 import crc16xmodem from 'crc/calculators/crc16xmodem'
 
+/** The counter of the one total. It belongs to no slot: every shard has a part of it. */
+export const TOTAL_NAME = 'the total'
+
 /** How many slots there are. */
 export const SLOTS = 16_384
 

@@ -11,6 +11,7 @@ import { createCounting } from './counting.ts'
 import { createItems } from './items.ts'
 import { createMembers } from './members.ts'
 import { createOriginalItems, type ItemsCompat, shapeOriginalFailures } from './original-items.ts'
+import { type ApiSlots, createSlots, createSlotsCheck } from './slots.ts'
 import type { ApiStore } from './store.ts'
 import { createTotal } from './total.ts'
 import { Writer } from './writer.ts'
@@ -19,6 +20,8 @@ import { Writer } from './writer.ts'
 export interface ApiOptions extends AppOptions {
   readonly store: ApiStore
   readonly cluster: ApiCluster
+  /** The map of slots that the node keeps as a shard. */
+  readonly slots: ApiSlots
   /** The same as the store's table uses. */
   readonly hash: NameHash
   /** Most bytes of a name in UTF-8. Higher: longer words and names are taken, at their cost in memory. */
@@ -32,7 +35,7 @@ export interface ApiOptions extends AppOptions {
 }
 
 export function createApi(options: ApiOptions): Api {
-  const { store, cluster, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics } = options
+  const { store, cluster, slots, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics } = options
   const writer = new Writer(store, () => new Tally({ hash, nameBytesMax, tokenizer }))
   const agreement = createAgreement({ store, cluster })
   const write = createItemWriter({ store, cluster, metrics })
@@ -42,6 +45,7 @@ export function createApi(options: ApiOptions): Api {
     ...createItems({ ...options, agreement, write }),
     ...createOriginalItems({ ...options, agreement, write }),
     ...createMembers(cluster),
+    ...createSlots(slots),
   }
-  return assembleApi(options, handlers, shapeOriginalFailures(options.itemsCompat))
+  return assembleApi({ ...options, checkSlots: createSlotsCheck(slots) }, handlers, shapeOriginalFailures(options.itemsCompat))
 }

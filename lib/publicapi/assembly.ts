@@ -35,6 +35,8 @@ export interface AppOptions {
   readonly assetsDirectory: string
   readonly readiness: () => Readiness
   readonly metrics: Metrics
+  /** Looks at every request; throws when it goes by another map of slots. */
+  readonly checkSlots?: (incoming: IncomingMessage) => void
 }
 
 export interface Api {

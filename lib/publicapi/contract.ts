@@ -183,6 +183,41 @@ export const cluster = z
     members: z.array(member).meta({ description: 'By node id.' }),
   })
   .meta({ id: 'Cluster' })
+const slot = z.int().min(0).max(16_383)
+const slotRange = z.tuple([slot, slot]).meta({ id: 'SlotRange', description: 'The first and the last slot.' })
+export const slots = z
+  .object({
+    version: natural.meta({ description: '0: the node is no shard of an aggregator.' }),
+    tag: z.string().meta({ description: 'Tells this map from any other.' }),
+    shard: natural.nullable().meta({ description: 'Which shard the answering node is; null on an aggregator.' }),
+    shards: z.array(
+      z.object({
+        shard: natural,
+        ranges: z.array(slotRange),
+        replicas: z
+          .array(
+            z.object({
+              url: z.string(),
+              state: z.enum(['unknown', 'up', 'down', 'conflict']),
+              detail: z.string().meta({ description: 'Why it is not up.' }),
+              stateSeconds: seconds,
+              underWay: natural,
+              waiting: natural,
+            }),
+          )
+          .nullable()
+          .meta({ description: 'As the answering aggregator sees them; a node does not know them.' }),
+      }),
+    ),
+  })
+  .meta({ id: 'Slots' })
+export const slotsGiven = z
+  .object({
+    version: z.int().min(1),
+    shard: natural,
+    shards: z.array(z.object({ shard: natural, ranges: z.array(slotRange) })),
+  })
+  .meta({ id: 'SlotsGiven' })
 export const drained = z.object({ node: natural, draining: z.literal(true) }).meta({ id: 'Drained' })
 export const removed = z.object({ node: natural, left: z.literal(true) }).meta({ id: 'Removed' })
 
@@ -237,9 +272,15 @@ export interface Operation {
 export const queriesOf = ({ query = [] }: Operation): readonly Query[] => ('name' in query ? [query] : query)
 
 const TOKEN = ['unauthorized', 'host-not-allowed'] as const
-const READ = [...TOKEN, 'session-invalid', 'session-behind', 'log-failed', 'closed'] as const
+/** What only a shard or an aggregator answers. */
+const SHARDS = ['slots-moved', 'shards-missing'] as const
+const READ = [...TOKEN, ...SHARDS, 'session-invalid', 'session-behind', 'log-failed', 'closed'] as const
 const WRITE = [
   ...TOKEN,
+  ...SHARDS,
+  'shards-partly',
+  'shards-unknown',
+  'not-over-shards',
   'cross-site',
   'idempotency-key-invalid',
   'write-level-invalid',
@@ -316,6 +357,13 @@ const CLUSTER = {
       ahead: { changes: 12, seconds: 0.04 },
     },
   ],
+}
+
+const SLOTS_VIEW = {
+  version: 1,
+  tag: '1.6558085cd636',
+  shard: 0,
+  shards: [{ shard: 0, ranges: [[0, 16_383]], replicas: null }],
 }
 
 export const contract = {
@@ -617,6 +665,38 @@ export const contract = {
     description: 'As the answering node sees them. A node on its own is a cluster of one member.',
     reply: { description: 'The members.', content: { 'application/json': { schema: cluster, example: CLUSTER } } },
     errors: TOKEN,
+  },
+  readSlots: {
+    method: 'GET',
+    path: '/v1/cluster/slots',
+    tag: 'Cluster',
+    auth: true,
+    writes: false,
+    summary: 'Which shard has which names',
+    description:
+      'The slot of a name is its CRC-16/XMODEM modulo 16384, of the part in {braces} where there is one. A node on its own has all slots.',
+    reply: { description: 'The map of slots.', content: { 'application/json': { schema: slots, example: SLOTS_VIEW } } },
+    errors: TOKEN,
+  },
+  keepSlots: {
+    method: 'POST',
+    path: '/v1/cluster/slots',
+    tag: 'Cluster',
+    auth: true,
+    writes: false,
+    summary: 'Make a node a shard',
+    description: 'Aggregators do this. A node keeps the first map that it is given, and which shard it is.',
+    body: {
+      required: true,
+      content: {
+        'application/json': {
+          schema: slotsGiven,
+          example: { version: 1, shard: 0, shards: [{ shard: 0, ranges: [[0, 16_383]] }] },
+        },
+      },
+    },
+    reply: { description: 'The map is kept.', content: { 'application/json': { schema: slots, example: SLOTS_VIEW } } },
+    errors: [...TOKEN, ...JSON_BODY, 'cross-site', 'slots-conflict', 'not-over-shards', 'disk-full', 'body-too-large'],
   },
   drainMember: {
     method: 'POST',

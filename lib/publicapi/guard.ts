@@ -12,6 +12,8 @@ export interface GuardOptions {
   /** The address the server is bound to. */
   readonly host: string
   readonly bodyBytesMax: number
+  /** Throws when the request goes by another map of slots; undefined where there is none to go by. */
+  readonly checkSlots?: (incoming: IncomingMessage) => void
 }
 
 /** What a guard needs to know of an operation. */
@@ -26,10 +28,12 @@ export type Guard = (incoming: IncomingMessage, operation: Guarded) => void
 
 export function createGuard(options: GuardOptions): Guard {
   const checkToken = options.token === undefined ? undefined : tokenCheck(options.token)
+  const { checkSlots } = options
   const checkHost = options.token === undefined && isLoopback(options.host) ? hostCheck(options.host) : undefined
   return (incoming, operation) => {
     checkHost?.(incoming)
     if (operation.auth) checkToken?.(incoming)
+    checkSlots?.(incoming)
     if (operation.writes) checkWrite(incoming, options.bodyBytesMax)
     else if (operation.method === 'POST') checkOrigin(incoming.headers)
   }

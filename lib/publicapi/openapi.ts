@@ -172,13 +172,16 @@ const failure = (types: readonly ProblemType[], shape: Json | undefined): Json =
   },
 })
 
+/** Problems that leave open whether the request was counted. */
+const UNKNOWN: ReadonlySet<ProblemType> = new Set<ProblemType>(['log-failed', 'internal', 'shards-partly', 'shards-unknown'])
+
 const example = (type: ProblemType): Json => ({
   type: `/problems/${type}`,
   title: PROBLEMS[type].title,
   status: PROBLEMS[type].status,
   detail: PROBLEMS[type].meaning,
   fix: PROBLEMS[type].fix,
-  applied: type === 'log-failed' || type === 'internal' ? 'unknown' : 'no',
+  applied: UNKNOWN.has(type) ? 'unknown' : 'no',
   instance: 'k3v9x2-1f',
 })
 

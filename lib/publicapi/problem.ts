@@ -162,6 +162,12 @@ export const PROBLEMS = {
     'Ask again after the Retry-After time, or ask the node that took the writes; without the header this node shows what it has.',
     1,
   ),
+  'slots-conflict': kind(
+    409,
+    'The shard keeps another map of slots',
+    'A shard keeps the map of slots that it was given first, and which of the shards it is. Nothing was changed.',
+    'Name the shards in COUNTER_SHARDS as they were first named: as many, and in the same order.',
+  ),
   'body-too-large': kind(
     413,
     'The body is too large',
@@ -179,6 +185,13 @@ export const PROBLEMS = {
     'Encoded bodies are not supported',
     'The body is compressed or otherwise encoded. Counter takes bodies as they are, so that their size is known before they are read.',
     'Send the body without a Content-Encoding.',
+  ),
+  'slots-moved': kind(
+    421,
+    'The request goes by another map of slots',
+    'An aggregator names the map of slots that it goes by with each request, and this shard keeps another; `slots` shows it. Nothing was counted.',
+    'GET /v1/cluster/slots of the aggregator and of the shard show both maps; COUNTER_SHARDS should name the shards as they were first named.',
+    1,
   ),
   'key-reused': kind(
     422,
@@ -246,6 +259,33 @@ export const PROBLEMS = {
     'Bring the members that `refusals` lists in order and repeat the request, or ask for less: accept=majority, or accept=one.',
     1,
   ),
+  'not-over-shards': kind(
+    501,
+    'An aggregator does not do this',
+    'The operation belongs to one node or one cluster, and an aggregator stands before several.',
+    'Send the request to a node of the shard; GET /v1/cluster/slots lists them.',
+  ),
+  'shards-missing': kind(
+    503,
+    'A shard that is needed is not in service',
+    'Some of what was asked for lies on shards that do not answer; `missing` lists them. Nothing was counted.',
+    'Repeat the request after the Retry-After time; GET /v1/cluster/slots shows how the shards do.',
+    1,
+  ),
+  'shards-partly': kind(
+    503,
+    'Some shards have counted their part and others have not',
+    'The names of the request lie on several shards, and not all of them took their part; `parts` says what became of each.',
+    'Repeat the request with the same Idempotency-Key: each part then counts once. Without a key it cannot be repeated as a whole.',
+    1,
+  ),
+  'shards-unknown': kind(
+    504,
+    'A shard has not answered in time',
+    'The request was sent to a shard that did not answer, so that it may have been counted or not.',
+    'Repeat the request with the same Idempotency-Key; without one read the counter first.',
+    1,
+  ),
   'disk-full': kind(
     507,
     'The disk is full',
@@ -290,6 +330,8 @@ export class Problem extends Error {
   readonly applied: Applied
   readonly errors: readonly Misfit[] | undefined
   readonly refusals: readonly Refusal[] | undefined
+  /** Further members of the document. */
+  readonly extension: Readonly<Record<string, unknown>> | undefined
   readonly headers: Readonly<Record<string, string>>
 
   constructor(
@@ -300,6 +342,7 @@ export class Problem extends Error {
       applied?: Applied
       errors?: readonly Misfit[]
       refusals?: readonly Refusal[]
+      extension?: Readonly<Record<string, unknown>>
       headers?: Record<string, string>
       cause?: unknown
     } = {},
@@ -311,6 +354,7 @@ export class Problem extends Error {
     this.applied = more.applied ?? 'no'
     this.errors = more.errors
     this.refusals = more.refusals
+    this.extension = more.extension
     this.headers = retryAfter === undefined ? (more.headers ?? {}) : { 'Retry-After': String(retryAfter), ...more.headers }
   }
 
@@ -320,7 +364,7 @@ export class Problem extends Error {
 
   /** The problem document. `instance` is the request id, under which the log speaks of the request. */
   document(instance: string) {
-    const { type, status, message, fix, applied, errors, refusals } = this
+    const { type, status, message, fix, applied, errors, refusals, extension } = this
     return {
       type: `/problems/${type}`,
       title: PROBLEMS[type].title,
@@ -331,6 +375,7 @@ export class Problem extends Error {
       fix,
       applied,
       instance,
+      ...extension,
     }
   }
 
@@ -359,6 +404,8 @@ const TYPE_OF_CODE: Partial<Record<ErrorCode, ProblemType>> = {
   MEMBER_UNKNOWN: 'member-unknown',
   MEMBER_ALIVE: 'member-alive',
   ITEMS_REFUSED: 'items-refused',
+  SLOTS_INVALID: 'body-invalid',
+  SLOTS_CONFLICT: 'slots-conflict',
   PEER_UNREACHABLE: 'member-unreachable',
   PEER_REFUSED: 'member-unreachable',
 }

@@ -1,6 +1,7 @@
 // The one total of the original's sharded counter: `POST /increment` and `GET /total`. A node keeps it as an ordinary counter, under a name
 // that no text can bring, as no word holds a space.
 
+import { TOTAL_NAME } from '../cluster/index.ts'
 import type { Agreement } from './agreement.ts'
 import { collectBody } from './body.ts'
 import { JSON_BYTES_MAX, readDelta, totalIncrement } from './contract.ts'
@@ -12,9 +13,6 @@ import { fingerprintOf } from './once.ts'
 import type { ApiStore, StoredReply } from './store.ts'
 import { validate } from './validate.ts'
 import type { Writer } from './writer.ts'
-
-/** The counter that holds the total, or this shard's part of it. */
-export const TOTAL_NAME = 'the total'
 
 export interface TotalOptions {
   readonly store: ApiStore

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { systemClock } from '../../lib/base/clock.ts'
 import { createNameHash } from '../../lib/base/hash.ts'
 import { seededRandom } from '../../lib/base/random.ts'
+import { createKeptSlots } from '../../lib/node/slots.ts'
 import {
   type ApiOptions,
   createApi,
@@ -12,6 +13,7 @@ import {
   PublicServer,
   type PublicServerOptions,
 } from '../../lib/publicapi/index.ts'
+import { MemoryNotes } from '../support/memory-notes.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { FakeCluster } from './fake-cluster.ts'
 
@@ -28,6 +30,7 @@ export type HarnessOptions = PublicServerOptions & ApiOptions
 export class Harness {
   readonly store = new MemoryStore()
   readonly cluster = new FakeCluster(this.store)
+  readonly slots = createKeptSlots(new MemoryNotes())
   readonly log: LogLine[] = []
   readonly server: PublicServer
   url = ''
@@ -39,6 +42,7 @@ export class Harness {
     const all: HarnessOptions = {
       store: this.store,
       cluster: this.cluster,
+      slots: this.slots,
       hash: createNameHash(seededRandom(1)),
       nameBytesMax: 64,
       tokenizer: 'space',
