@@ -4,26 +4,18 @@
 // Keys are each node's own: of several nodes, a write goes to another only while it is certain that it has not counted.
 // It imports the contract's types alone, and needs nothing but fetch.
 
-import type { Contract, JsonBody, JsonReply, OperationId } from '../publicapi/contract.ts'
+import type { JsonBody, JsonReply } from '../publicapi/contract.ts'
+import { at, type Call, type CallOptions, got, posted, type Reached, type WriteLevel, written } from './call.ts'
 import { doubted, type Failure, refused, unanswered } from './failure.ts'
+import { createItemClient, type ItemClient } from './items.ts'
 import { chance, freshKey, pause } from './platform.ts'
 import { Session } from './session.ts'
 
+export type { CallOptions, Reached, WriteLevel } from './call.ts'
 export { ClientError } from './failure.ts'
+export type { Accept, Accepted, Item, ItemOptions, NewItem, TenantCount, TenantsOptions } from './items.ts'
+export { addItemsSpread, type Share, type SpreadOptions } from './items-spread.ts'
 export { Spreader, type SpreaderOptions, spread } from './spread.ts'
-
-/** How many members must have a write on disk before it is answered. */
-export type WriteLevel = 1 | 'majority' | 'all'
-
-/** How far a write had come when it was answered. */
-export interface Reached {
-  readonly level: WriteLevel
-  /** Members that had it on disk. */
-  readonly reached: number
-  readonly members: number
-  /** False: not as many as asked for in the node's COUNTER_WRITE_TIMEOUT. The write is counted, kept, and goes on spreading. */
-  readonly met: boolean
-}
 
 export interface ConnectOptions {
   /** The COUNTER_TOKEN of the node. */
@@ -43,27 +35,13 @@ export interface ConnectOptions {
   readonly fetch?: typeof fetch
 }
 
-/** A call's own options. */
-export interface CallOptions {
-  /**
-   * Names the operation across processes: repeated with the same key it counts once. Default: a fresh one. As a key is known to
-   * one node alone, such a write goes to the first node and to no other.
-   */
-  readonly idempotencyKey?: string
-  /** As in ConnectOptions, for this write. */
-  readonly w?: WriteLevel
-  /** Called before a write with `w` returns. */
-  readonly onReached?: (reached: Reached) => void
-  readonly signal?: AbortSignal
-}
-
 export interface Increment {
   readonly name: string
   /** Default 1. */
   readonly delta?: number | bigint
 }
 
-export interface Client {
+export interface Client extends ItemClient {
   /** Counts the words of a text. */
   count(text: string, options?: CallOptions): Promise<JsonReply<'countText'>>
   /** Adds to a counter, by default 1, and gives its new value. */
@@ -84,20 +62,10 @@ export interface Client {
   untilLeft(node: number, options?: CallOptions): Promise<void>
 }
 
-type Path<Id extends OperationId> = Contract[Id]['path']
-
-interface Call {
-  readonly method: 'GET' | 'POST'
-  readonly path: string
-  readonly contentType?: string
-  readonly body?: string
-  /** Changes counts, so that it must not count twice. */
-  readonly writes?: true
-}
-
 interface Answered {
   readonly reply: unknown
   readonly reached: Reached | undefined
+  readonly headers: Headers
 }
 
 /** How often untilLeft() looks. */
@@ -115,6 +83,8 @@ export function connect(urls: string | readonly string[], options: ConnectOption
   let current = 0
 
   return {
+    ...createItemClient(exchange),
+
     count: (text, call) => exchange({ ...posted(at('/v1/texts'), text, 'text/plain; charset=utf-8'), writes: true }, call),
 
     async increment(name, delta = 1, call) {
@@ -175,6 +145,7 @@ export function connect(urls: string | readonly string[], options: ConnectOption
       if ('reply' in answer) {
         if (!bound) current = node
         if (answer.reached !== undefined) onReached?.(answer.reached)
+        call.onHeaders?.(answer.headers)
         return answer.reply as Reply
       }
       const { error, passing, uncounted, afterMs } = answer
@@ -218,7 +189,7 @@ export function connect(urls: string | readonly string[], options: ConnectOption
       if (!response.ok) return refused(response, text)
       const covered = response.headers.get('counter-session')
       if (covered !== null) session?.cover(covered)
-      return { reply: JSON.parse(text), reached: reachedOf(response) }
+      return { reply: JSON.parse(text), reached: reachedOf(response), headers: response.headers }
     } catch (error) {
       signal?.throwIfAborted()
       return unanswered(base, error)
@@ -232,26 +203,3 @@ function reachedOf(response: Response): Reached | undefined {
   const level = match[1] === '1' ? 1 : (match[1] as WriteLevel)
   return { level, reached: Number(match[2]), members: Number(match[3]), met: response.status !== 202 }
 }
-
-/** A path of the contract, checked by the compiler, with its name filled in. */
-function at(path: Path<OperationId>, name?: string): string {
-  if (name === undefined) return path
-  if (name === '.' || name === '..') {
-    throw new TypeError(`a URL cannot hold the name "${name}" in its path; use values() and incrementAll()`)
-  }
-  return path.replace(/\{\w+\}/, () => encodeURIComponent(name))
-}
-
-const got = (path: string): Call => ({ method: 'GET', path })
-
-const posted = (path: string, body?: string, contentType?: string): Call => ({
-  method: 'POST',
-  path,
-  ...(body !== undefined && { body }),
-  ...(contentType !== undefined && { contentType }),
-})
-
-const written = (path: string, body: unknown): Call => ({
-  ...posted(path, JSON.stringify(body), 'application/json'),
-  writes: true,
-})

@@ -6,9 +6,9 @@ import { chance, pause } from './platform.ts'
 
 /** So many shares of a node that failed go elsewhere at once, until it is asked again. */
 const SKIPPED = 15
-const PASSING_STATUSES = new Set([0, 408, 429, 502, 503, 504])
-/** Also what only people can cure: another node may be well. */
-const PASSING_TYPES = new Set(['key-in-flight', 'log-failed', 'disk-full', 'internal'])
+const PASSING_STATUSES = new Set([0, 408, 429, 502, 503, 504, 507])
+/** Also what only people can cure, as 507 is: another node may be well. */
+const PASSING_TYPES = new Set(['key-in-flight', 'log-failed', 'internal'])
 
 /** How many each of `nodes` gets of `count`, the first ones one more than the last: spread(11, 4) is [3, 3, 3, 2]. */
 export function spread(count: number, nodes: number): number[] {
