@@ -506,13 +506,18 @@ export class Replica {
    */
   move(node: number, from: number, to: number): boolean {
     const ofItems = this.items.move({ node, incarnation: from }, { node, incarnation: to })
+    // When a log is read there is no column of a life that has only changed items.
     const source = this.#byReplica.get(replicaKey({ node, incarnation: from }))
-    if (source === undefined || (source.cells.length === 0 && ofItems === 0)) return false
+    if ((source === undefined || source.cells.length === 0) && ofItems === 0) return false
     const target = this.#columnOf({ node, incarnation: to })
-    target.joinAll(source)
-    const last = source.highest.reduce((highest, seq) => Math.max(highest, seq), source === this.#self ? this.#seq : ofItems)
+    let last = ofItems
+    if (source !== undefined) {
+      target.joinAll(source)
+      last = source.highest.reduce((highest, seq) => Math.max(highest, seq), source === this.#self ? this.#seq : ofItems)
+    }
     if (target === this.#self) this.#seq = Math.max(this.#seq, last)
     else this.#vector.raise(target.replica, last)
+    if (source === undefined) return true
     // Walks that are under way still read the old one.
     this.#columns.splice(this.#columns.indexOf(source), 1)
     this.#byReplica.delete(replicaKey(source.replica))

@@ -2,6 +2,7 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { ByteWriter } from '../../lib/base/bytes.ts'
 import {
   encodeCells as encodeColumn,
   FOLDED,
@@ -95,6 +96,25 @@ test('own cells that come from elsewhere are noticed, hidden or not', () => {
   assert.equal([replica.ownNews, replica.hiddenCells], [1, 1])
   merge(replica, encodeCells([cell('c', 3n, 3), cell('c', 3n, 7), cell('d', 1n, 5)]))
   assert.equal([replica.ownNews, replica.hiddenCells, replica.seq], [4, 1, 7])
+})
+
+test('items that were put under another incarnation keep their numbers when the log is read, with counts beside them or without', () => {
+  for (const counts of [false, true]) {
+    for (const self of [life(1, 9), life(1, 12), life(2, 3)]) {
+      const writer = life(1, 5)
+      const log = counts ? [increment(writer, [['a', 1]])] : []
+      for (const id of ['x', 'y']) {
+        const delta = new ByteWriter()
+        writer.changeItems([{ id, tenant: 't' }], 1, delta)
+        log.push(delta.written().slice())
+      }
+      replay(self, ...log)
+      self.move(1, 5, 9)
+      assert.is(self.vector().get({ node: 1, incarnation: 9 }), writer.seq)
+      assert.is(self.items.countOf('t'), 2)
+      if (self.self.incarnation === 9) assert.is(self.seq, writer.seq)
+    }
+  }
 })
 
 test('the greatest incarnation of a node is found in columns, in the vector and in the own one', () => {
