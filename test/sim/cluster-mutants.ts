@@ -16,12 +16,12 @@ const PLANTED: readonly Omit<Mutant, 'cluster'>[] = [
   {
     name: 'the vector comes first',
     file: SINCE,
-    from: '  begin()\n  let firstRow = from * SPAN_ROWS',
-    to: `  begin()
-  writeVector(writer, vector)
-  yield { delta: writer.written(), cells: 0, nextChunk: from }
-  begin()
-  let firstRow = from * SPAN_ROWS`,
+    from: '  if (answer.from < ITEMS_FROM) yield*',
+    to: `  const early = new ByteWriter()
+  early.uint8(DELTA_VERSION)
+  writeVector(early, answer.vector)
+  yield { delta: early.written(), cells: 0, nextChunk: answer.from }
+  if (answer.from < ITEMS_FROM) yield*`,
   },
   {
     name: 'an answer that is resumed says the vector of now',
@@ -75,8 +75,8 @@ const PLANTED: readonly Omit<Mutant, 'cluster'>[] = [
   {
     name: 'a clone of a living node starts',
     file: JOIN,
-    from: '    if (!started && sender.life > this.#site.life) return\n',
-    to: '    if (started || sender.life > this.#site.life) return\n',
+    from: '    if (!holdsId && sender.life > this.#site.life) return\n',
+    to: '    if (holdsId || sender.life > this.#site.life) return\n',
   },
   {
     name: 'members are not saved',

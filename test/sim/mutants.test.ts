@@ -1,7 +1,9 @@
 // A few planted faults, the quick ones, are caught. All of them: npm run mutants.
 
+import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { CLUSTER_MUTANTS } from './cluster-mutants.ts'
 import { catchMutant, MUTANTS } from './mutants.ts'
 
 const test = suite('sim/mutants')
@@ -12,6 +14,14 @@ for (const name of QUICK) {
     assert.ok(await catchMutant(MUTANTS.find((mutant) => mutant.name === name)!))
   })
 }
+
+test('every fault has its place in the source, once', () => {
+  const lost = [...MUTANTS, ...CLUSTER_MUTANTS].filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2)
+  assert.equal(
+    lost.map(({ name }) => name),
+    [],
+  )
+})
 
 test('a source without a fault passes', async () => {
   const nothing = {

@@ -246,14 +246,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'replies are not in snapshots',
     file: 'lib/persistence/snapshot.ts',
-    from: 'if (block.length > BLOCK_HEADER_BYTES) yield sealed(BLOCK_REPLIES)',
+    from: '    [BLOCK_REPLIES, replies],\n',
     to: '',
   },
   {
     name: 'writes are not admitted by the room in the log',
     file: STORE,
-    from: 'if (!this.#log.hasRoom(bytes)) return this.#log.makeRoom(bytes)',
-    to: 'this.#log.hasRoom(0)',
+    from: 'return this.#log.hasRoom(bytes) ? undefined : this.#log.makeRoom(bytes)',
+    to: 'return this.#log.hasRoom(0) ? undefined : undefined',
   },
   {
     name: 'own numbers that another has used are used again',
@@ -265,14 +265,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'sequence numbers start again',
     file: 'lib/storage/replica.ts',
-    from: 'this.#seq = Math.max(this.#seq, writeSeq)',
-    to: 'this.#seq = this.#vector.get(replica)',
+    from: 'this.#seq = Math.max(this.#seq, seq)\n    else if',
+    to: 'this.#seq = this.#vector.get(replica)\n    else if',
   },
   {
     name: 'a gap before a write is not seen',
     file: 'lib/storage/replica.ts',
-    from: 'writeSeq === this.#vector.get(replica) + 1',
-    to: 'writeSeq > this.#vector.get(replica)',
+    from: 'seq === this.#vector.get(replica) + 1',
+    to: 'seq > this.#vector.get(replica)',
     test: 'test/storage/replay.test.ts',
   },
   {

@@ -185,7 +185,7 @@ test('what is out of range is refused, each by name', () => {
     ['an item of a tenant that is not there', /tenant 1 of 0/, [2, 3, 0, 1, 7, 1, 0, 1, 1, 0x61, 2, 2, 1]],
     ['an item without an id', /name of 0 bytes/, [2, 3, 0, 1, 7, 1, 0, 1, 0, 2, 2, 0]],
     ['an id that is not UTF-8', /not UTF-8/, [2, 3, 0, 1, 7, 1, 0, 1, 1, 0xff, 2, 2, 0]],
-    ['version 2', /version 3, expected at most 2/, [3]],
+    ['version 3', /version 3, expected at most 2/, [3]],
     ['an unknown part', /unknown part 3/, [1, 3]],
     ['an unknown flag', /unknown flags 4/, [1, 1, 4, 1, 0, 1, 0, 0]],
     ['no columns', /block of 0 columns/, [1, 1, 0, 0, 0]],
