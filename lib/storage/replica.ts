@@ -210,7 +210,7 @@ export class Replica {
     assert(this.#seq < SEQ_MAX, 'sequence numbers do not run out')
     const stamp = this.items.nextStamp(nowMs)
     const rows = this.items.change(changes, this.self, ++this.#seq, stamp)
-    writeItemsDelta(writer, this.items, rows)
+    writeItemsDelta(writer, this.items, rows, this.self, this.#seq)
     return stamp
   }
 
@@ -219,7 +219,7 @@ export class Replica {
     const items = new Items(this.table.hash, 0)
     const rows = items.change(changes, replica, seq, stamp)
     const writer = new ByteWriter()
-    writeItemsDelta(writer, items, rows)
+    writeItemsDelta(writer, items, rows, replica, seq)
     return writer.written()
   }
 
@@ -683,8 +683,13 @@ export class Replica {
   }
 }
 
-/** The delta of a write of items. */
-function writeItemsDelta(writer: ByteWriter, items: Items, rows: Uint32Array): void {
+/** The delta of a write of items. One without any is that of a write without names, so that its number is known too. */
+function writeItemsDelta(writer: ByteWriter, items: Items, rows: Uint32Array, replica: ReplicaId, seq: number): void {
+  if (rows.length === 0) {
+    writer.uint8(DELTA_VERSION)
+    writeBlockHead(writer, UNIFORM, [{ replica }], 0, () => seq)
+    return
+  }
   writer.uint8(ITEMS_VERSION)
   writer.uint8(PART_ITEMS)
   writeItems(writer, items, rows, true)

@@ -37,6 +37,16 @@ test('a write without names keeps its number when the log is read', () => {
   assert.is(again.seq, 2)
 })
 
+test('a write without items keeps its number too', () => {
+  const writer = life(1, 5)
+  const delta = new ByteWriter()
+  const stamp = writer.changeItems([], 1, delta)
+  const again = life(1, 5)
+  replay(again, delta.written())
+  assert.is(again.seq, 1)
+  assert.equal(life(2, 5).itemsDelta([], writer.self, 1, stamp), delta.written())
+})
+
 test('what is missing before a write is not said to be known', () => {
   const writer = life(1, 5)
   const log = ['a', 'b', 'c', 'd'].map((name) => increment(writer, [[name, 1]]))
