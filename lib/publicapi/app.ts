@@ -8,9 +8,12 @@ import { createAgreement } from './agreement.ts'
 import { type Api, type AppOptions, assembleApi } from './assembly.ts'
 import type { ApiCluster } from './cluster.ts'
 import { createCounting } from './counting.ts'
+import { Intake, Scratch } from './intake.ts'
 import { createItems } from './items.ts'
 import { createMembers } from './members.ts'
 import { createOriginalItems, type ItemsCompat, shapeOriginalFailures } from './original-items.ts'
+import { createOriginalSequence } from './original-sequence.ts'
+import { type ApiSequences, createSequences } from './sequences.ts'
 import { type ApiSlots, createSlots, createSlotsCheck } from './slots.ts'
 import type { ApiStore } from './store.ts'
 import { createTotal } from './total.ts'
@@ -20,6 +23,7 @@ import { Writer } from './writer.ts'
 export interface ApiOptions extends AppOptions {
   readonly store: ApiStore
   readonly cluster: ApiCluster
+  readonly sequences: ApiSequences
   /** The map of slots that the node keeps as a shard. */
   readonly slots: ApiSlots
   /** The same as the store's table uses. */
@@ -36,14 +40,18 @@ export interface ApiOptions extends AppOptions {
 
 export function createApi(options: ApiOptions): Api {
   const { store, cluster, slots, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics } = options
-  const writer = new Writer(store, () => new Tally({ hash, nameBytesMax, tokenizer }))
+  const scratch = new Scratch(() => new Tally({ hash, nameBytesMax, tokenizer }))
+  const intake = new Intake({ scratch, nameBytesMax, bodyBytesMax })
+  const writer = new Writer(store, scratch)
   const agreement = createAgreement({ store, cluster })
   const write = createItemWriter({ store, cluster, metrics })
   const handlers = {
-    ...createCounting({ store, writer, agreement, metrics, nameBytesMax, bodyBytesMax, lowerWord }),
-    ...createTotal({ store, writer, agreement, bodyBytesMax }),
+    ...createCounting({ store, writer, agreement, intake, scratch, metrics, lowerWord }),
+    ...createTotal({ store, writer, scratch, agreement, bodyBytesMax }),
     ...createItems({ ...options, agreement, write }),
     ...createOriginalItems({ ...options, agreement, write }),
+    ...createOriginalSequence(options),
+    ...createSequences(options),
     ...createMembers(cluster),
     ...createSlots(slots),
   }

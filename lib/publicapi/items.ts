@@ -7,11 +7,12 @@ import type { Agreement } from './agreement.ts'
 import { wrongLength } from './batch.ts'
 import { collectBody } from './body.ts'
 import { JSON_BYTES_MAX, TENANTS_MAX, TENANTS_PRESET } from './contract.ts'
-import { checkJsonType } from './counting.ts'
 import type { Handler } from './endpoint.ts'
+import { checkJsonType } from './intake.ts'
 import { readItems } from './item-batch.ts'
 import { readJson } from './json.ts'
 import { fingerprintOf } from './once.ts'
+import { readCursor, readLimit, writeCursor } from './paging.ts'
 import { Problem } from './problem.ts'
 import type { ApiStore, StoredReply } from './store.ts'
 import { decodeSegment, parametersOf } from './target.ts'
@@ -68,7 +69,7 @@ export function createItems(options: ItemsOptions): Record<ItemsId, Handler> {
       const { tenants, more } = await store.tenants({
         prefix: given.get('prefix') ?? '',
         after: readCursor(given.get('cursor')),
-        limit: readLimit(given.get('limit')),
+        limit: readLimit(given.get('limit'), TENANTS_PRESET, TENANTS_MAX),
       })
       const last = tenants.at(-1)
       return json(JSON.stringify({ tenants, next: more && last !== undefined ? writeCursor(last.tenant) : null }))
@@ -94,28 +95,3 @@ export function nameIn(segment: string, nameBytesMax: number): string {
 }
 
 const shorten = (name: string): string => (name.length > 40 ? `${name.slice(0, 40)}...` : name)
-
-/** @throws Problem query-invalid */
-function readLimit(text: string | undefined): number {
-  if (text === undefined) return TENANTS_PRESET
-  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0
-  if (limit >= 1 && limit <= TENANTS_MAX) return limit
-  throw wrongParameter('limit', text, `expected a whole number from 1 to ${TENANTS_MAX}`)
-}
-
-// A cursor is the last tenant of the page. Nobody is to rely on that, so it is not shown as such.
-const writeCursor = (tenant: string): string => Buffer.from(tenant).toString('base64url')
-
-/** @throws Problem query-invalid */
-function readCursor(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined
-  const tenant = Buffer.from(text, 'base64url').toString()
-  if (text !== '' && writeCursor(tenant) === text) return tenant
-  throw wrongParameter('cursor', text, 'expected the `next` of an earlier page, unchanged')
-}
-
-const wrongParameter = (path: string, text: string, message: string): Problem =>
-  new Problem('query-invalid', `${path} is "${shorten(text)}": ${message}.`, {
-    errors: [{ in: 'query', path, message }],
-    fix: 'Correct what `errors` lists, or leave the parameter out.',
-  })

@@ -4,8 +4,8 @@
 import type { IncomingMessage } from 'node:http'
 import { SLOTS, SlotMap } from '../cluster/index.ts'
 import { collectBody } from './body.ts'
-import { checkJsonType } from './counting.ts'
 import type { Handler } from './endpoint.ts'
+import { checkJsonType } from './intake.ts'
 import { readJson } from './json.ts'
 import { Problem } from './problem.ts'
 

@@ -3,6 +3,9 @@
 
 import { Problem } from './problem.ts'
 
+/** What an aggregator takes on every read; a node always has all there is. */
+export const REQUIRE = 'require'
+
 /** The path of a request target, still encoded. */
 export function pathOf(target: string): string {
   const start = target.charCodeAt(0) === 0x2f ? 0 : originEnd(target)
@@ -36,7 +39,7 @@ export function decodeSegment(segment: string): string {
 
 /**
  * All values of the parameter `name`, in order.
- * @param others what to do about other parameters: a misspelt one would read as "none"
+ * @param others what to do about other parameters but `require`: a misspelt one would read as "none"
  * @throws Problem query-invalid
  */
 export function valuesOf(query: string, name: string, others: 'refuse' | 'ignore'): string[] {
@@ -47,7 +50,7 @@ export function valuesOf(query: string, name: string, others: 'refuse' | 'ignore
     const equals = pair.indexOf('=')
     const key = decodeQuery(equals === -1 ? pair : pair.slice(0, equals))
     if (key !== name) {
-      if (others === 'ignore') continue
+      if (others === 'ignore' || key === REQUIRE) continue
       throw new Problem('query-invalid', `Unknown parameter "${key}"; expected "${name}".`, {
         errors: [{ in: 'query', path: key, message: `unknown parameter, expected ${name}` }],
       })

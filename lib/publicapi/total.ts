@@ -5,8 +5,8 @@ import { TOTAL_NAME } from '../cluster/index.ts'
 import type { Agreement } from './agreement.ts'
 import { collectBody } from './body.ts'
 import { JSON_BYTES_MAX, readDelta, totalIncrement } from './contract.ts'
-import { checkJsonType } from './counting.ts'
 import type { Exchange, Handler } from './endpoint.ts'
+import { checkJsonType, type Scratch } from './intake.ts'
 import { readJson, writeInteger } from './json.ts'
 import type { Fingerprint } from './once.ts'
 import { fingerprintOf } from './once.ts'
@@ -17,6 +17,7 @@ import type { Writer } from './writer.ts'
 export interface TotalOptions {
   readonly store: ApiStore
   readonly writer: Writer
+  readonly scratch: Scratch
   readonly agreement: Agreement
   readonly bodyBytesMax: number
 }
@@ -25,17 +26,11 @@ const JSON_TYPE = 'application/json'
 const NAME_BYTES = new TextEncoder().encode(TOTAL_NAME)
 
 export function createTotal(options: TotalOptions): Record<'addToTotal' | 'readTotal', Handler> {
-  const { store, writer, agreement, bodyBytesMax } = options
+  const { store, writer, scratch, agreement, bodyBytesMax } = options
   return {
     addToTotal: agreement.write(async (exchange) => {
       const { value, fingerprint } = await readAddition(exchange, bodyBytesMax)
-      const tally = writer.lease()
-      try {
-        tally.add(TOTAL_NAME, value)
-      } catch (error) {
-        writer.release(tally)
-        throw error
-      }
+      const tally = scratch.filled((empty) => empty.add(TOTAL_NAME, value))
       const reply = (): StoredReply => ({ status: 200, contentType: JSON_TYPE, body: addedJson(0, store.value(NAME_BYTES)) })
       return writer.write(tally, reply, fingerprint)
     }),

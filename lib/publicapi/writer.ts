@@ -1,9 +1,9 @@
-// The way of a batch into the store. Batches are filled in reusable scratch memory, leased from a stack, so that a request
-// takes the one that is warm in the cache and nothing is allocated. A lease ends as soon as the store has taken the batch,
-// before it is durable: what waits for the disk holds no scratch.
+// The way of a batch into the store. Batches come in scratch memory, whose lease ends as soon as the store has taken the batch, before it is
+// durable: what waits for the disk holds no scratch.
 
 import type { Tally } from '../text/index.ts'
 import type { WriteAt } from './cluster.ts'
+import type { Scratch } from './intake.ts'
 import type { Fingerprint } from './once.ts'
 import type { ApiStore, StoredReply } from './store.ts'
 
@@ -15,28 +15,13 @@ export type WriteReply = StoredReply & {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Scratch kept for the next request; more are made and dropped under load. */
-const IDLE_MAX = 16
-
 export class Writer {
   readonly #store: ApiStore
-  readonly #create: () => Tally
-  readonly #idle: Tally[] = []
+  readonly #scratch: Scratch
 
-  constructor(store: ApiStore, create: () => Tally) {
+  constructor(store: ApiStore, scratch: Scratch) {
     this.#store = store
-    this.#create = create
-  }
-
-  /** An empty tally; it must come back by release() or write(). */
-  lease(): Tally {
-    return this.#idle.pop() ?? this.#create()
-  }
-
-  release(tally: Tally): void {
-    if (this.#idle.length >= IDLE_MAX) return
-    tally.reset()
-    this.#idle.push(tally)
+    this.#scratch = scratch
   }
 
   /**
@@ -57,7 +42,7 @@ export class Writer {
         done = this.#store.increment(tally, reply, once)
       }
     } finally {
-      this.release(tally)
+      this.#scratch.release(tally)
     }
     return done
   }
