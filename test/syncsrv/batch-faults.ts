@@ -36,9 +36,12 @@ export const BATCH_FAULTS: readonly BatchFault[] = [
     plant: ({ store }) => {
       const { changeItems } = store
       store.changeItems = async (changes, reply, once) => {
-        changeItems.call(store, changes, reply, once).catch(() => {})
-        const at = { replica: store.self, seq: store.vector().get(store.self) }
-        return { ...reply(), replayed: false, at, stamp: store.item(changes[0]!.id)!.stamp }
+        const written = changeItems.call(store, changes, reply, once)
+        const { item, self } = { item: store.item(changes[0]!.id), self: store.self }
+        // A reply that is given again, and a refusal.
+        if (item === undefined || once !== undefined) return written
+        written.catch(() => {})
+        return { ...reply(), replayed: false, at: { replica: self, seq: store.vector().get(self) }, stamp: item.stamp }
       }
     },
   },

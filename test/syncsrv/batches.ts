@@ -47,6 +47,7 @@ export class Batches {
   readonly #plant: (node: Node) => void
   readonly #breaches = new Set<string>()
   readonly #attempts = new Set<Attempt>()
+  readonly #seen = new WeakMap<object, Map<Batch, { counted: number; count: number }>>()
 
   constructor(cluster: Cluster, nodes: readonly Node[], plant: (node: Node) => void = () => {}) {
     this.cluster = cluster
@@ -153,8 +154,11 @@ export class Batches {
 
   #lookAt(node: Node, batch: Batch): void {
     const { name, outcome, shownBy } = batch
-    const count = this.countOn(node, batch)
     const counted = node.store.tenantCount(name)
+    // Nobody else has its items: while their count is what it was they have not changed either.
+    const seen = this.#seen.get(node.store)?.get(batch)
+    const count = seen?.counted === counted ? seen.count : this.countOn(node, batch)
+    if (seen?.counted !== counted) this.#note(node, batch, { counted, count })
     if (count !== 0 && count !== ITEMS) this.#breach(`node ${node.id} shows ${count} of ${ITEMS} items of ${name}`)
     if (counted !== count) this.#breach(`node ${node.id} counts ${counted} items of ${name}, and has ${count}`)
     if (count > 0 && outcome === 'refused') this.#breach(`node ${node.id} shows ${name}, which was refused`)
@@ -162,6 +166,11 @@ export class Batches {
     if (node.store.settled() !== undefined) return
     if (count > 0) shownBy.add(node)
     else if (shownBy.has(node)) this.#breach(`node ${node.id} has shown ${name}, and shows it no more`)
+  }
+
+  #note({ store }: Node, batch: Batch, seen: { counted: number; count: number }): void {
+    const ofNode = this.#seen.get(store) ?? new Map()
+    this.#seen.set(store, ofNode.set(batch, seen))
   }
 
   /**
