@@ -1,5 +1,6 @@
 // A batch: what the callers of one node take of one sequence at once, and what they get. It has a number that grows over the life of the node's
-// engine, under which the record remembers it, so it may be sent any number of times to any node and takes numbers once.
+// engine, and lives of a node have numbers that grow too. The record remembers the last batch of a node: so a batch may be sent any
+// number of times to any node and takes numbers once, and one that was given up is not carried out once a later one was.
 
 import { CounterError, type ErrorCode } from '../base/errors.ts'
 import { isNumber } from './record.ts'
@@ -8,8 +9,8 @@ import { checkSequenceName, type Numbers, SEQUENCE_COUNT_MAX, SEQUENCE_KEY_BYTES
 export interface Batch {
   readonly name: string
   readonly node: number
-  /** Of the engine that sends it: random, so no two engines ever share one. */
-  readonly life: string
+  /** Of the engine that sends it: a revision of the store at which it wrote, so greater than of all engines before on this node. */
+  readonly life: number
   readonly number: number
   /** How many numbers for those without a key, in all. */
   readonly plain: number
@@ -56,7 +57,7 @@ export function encodeBatch(batch: Batch, timeoutMs: number): Uint8Array {
 export function decodeBatch(bytes: Uint8Array, node: number): { batch: Batch; timeoutMs: number } {
   const { version, name, life, number, plain, keyed, timeoutMs } = decode(bytes)
   if (version !== 1) throw invalid(`version ${version}`)
-  if (typeof name !== 'string' || typeof life !== 'string' || life.length > 64 || !isNumber(number)) throw invalid('its head')
+  if (typeof name !== 'string' || !isNumber(life) || !isNumber(number)) throw invalid('its head')
   if (!isNumber(plain) || !isNumber(timeoutMs) || !Array.isArray(keyed) || keyed.length > BATCH_KEYS_MAX)
     throw invalid('its counts')
   checkSequenceName(name)

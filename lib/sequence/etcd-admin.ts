@@ -26,8 +26,6 @@ export interface EtcdAdminOptions {
   readonly compaction: Compaction
   readonly clock: Clock
   readonly random: Random
-  /** Of the engine: random. */
-  readonly life: string
   /** How long a call tries, in milliseconds. */
   readonly timeoutMs: number
 }
@@ -39,10 +37,31 @@ const RANGE_MAX = 500
 
 export class EtcdAdmin {
   readonly #options: EtcdAdminOptions
+  /** Random, so that no two engines share one. */
+  readonly #id: string
   #sets = 0
 
   constructor(options: EtcdAdminOptions) {
     this.#options = options
+    this.#id = Array.from({ length: 4 }, () => options.random.uint32().toString(16).padStart(8, '0')).join('')
+  }
+
+  /** A number for a life of the engine of this node, greater than those of all before. @throws CounterError SEQUENCE_UNAVAILABLE */
+  async beginLife(node: number): Promise<number> {
+    const { kv, names } = this.#options
+    try {
+      return await this.#insist(async () => {
+        const { revision } = await kv.txn({ compare: [], success: [{ key: names.life(node), value: this.#id }], failure: [] })
+        return { done: revision }
+      })
+    } catch (error) {
+      if (!(error instanceof CounterError) || error.code !== 'SEQUENCE_UNKNOWN') throw error
+      // Whether it was written is all the same: no number was taken.
+      throw new CounterError('SEQUENCE_UNAVAILABLE', error.message, {
+        cause: error,
+        ...(error.fix !== undefined && { fix: error.fix }),
+      })
+    }
   }
 
   async get(name: string): Promise<number> {
@@ -77,9 +96,9 @@ export class EtcdAdmin {
   async set(name: string, value: number, { force }: { force: boolean }): Promise<void> {
     checkSequenceName(name)
     checkSequenceValue(value)
-    const { kv, names, life, compaction } = this.#options
+    const { kv, names, compaction } = this.#options
     const key = names.value(name)
-    const set = `${life}/${++this.#sets}`
+    const set = `${this.#id}/${++this.#sets}`
     return this.#insist(async () => {
       const { entries } = await kv.read([key, names.frozen])
       const [entry, frozen] = entries
@@ -118,7 +137,7 @@ export class EtcdAdmin {
 
   /** Each in a transaction of its own that leaves a key alone which is there already, so repeating it does nothing. */
   async adoptKeys(keys: readonly KeptKey[]): Promise<void> {
-    const { kv, names, leases, life } = this.#options
+    const { kv, names, leases } = this.#options
     for (const { name, key: ofCaller, first, last } of keys) {
       const key = names.key(name, ofCaller)
       await this.#insist(async () => {
@@ -126,7 +145,7 @@ export class EtcdAdmin {
         try {
           await kv.txn({
             compare: [{ key, modRevision: 0 }],
-            success: [{ key, value: encodeKeyRecord({ first, last, by: `${life}/adopted` }), lease }],
+            success: [{ key, value: encodeKeyRecord({ first, last, by: `${this.#id}/adopted` }), lease }],
             failure: [],
           })
         } catch (error) {

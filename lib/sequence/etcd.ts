@@ -59,7 +59,8 @@ export class EtcdSequencer implements Sequencer {
   readonly #admin: EtcdAdmin
   readonly #owner: Owner
   readonly #callers = new Map<string, Callers>()
-  readonly #life: string
+  /** See Batch.life. */
+  #life: Promise<number> | undefined
   #batches = 0
   /** Nodes that have not answered, and until when they are not asked, in monotonic milliseconds. */
   readonly #avoided = new Map<number, number>()
@@ -69,10 +70,9 @@ export class EtcdSequencer implements Sequencer {
     const { kv, random, clock, logger, compactRevisions: revisions } = options
     const names = new KeyNames(options.prefix)
     this.#options = options
-    this.#life = Array.from({ length: 4 }, () => random.uint32().toString(16).padStart(8, '0')).join('')
     const compaction = new Compaction({ kv, names, logger, revisions })
     const leases = new KeyLeases({ ...options, names })
-    this.#admin = new EtcdAdmin({ ...options, names, leases, compaction, life: this.#life })
+    this.#admin = new EtcdAdmin({ ...options, names, leases, compaction })
     this.#owner = new Owner({ kv, names, leases, compaction, clock, random })
   }
 
@@ -150,10 +150,19 @@ export class EtcdSequencer implements Sequencer {
     if (this.#closed) throw new CounterError('CLOSED', 'the node is stopping')
   }
 
+  /** @throws CounterError SEQUENCE_UNAVAILABLE */
+  #begin(): Promise<number> {
+    this.#life ??= this.#admin.beginLife(this.#options.peers.self).catch((error) => {
+      this.#life = undefined
+      throw error
+    })
+    return this.#life
+  }
+
   /** Sends a batch to the owner, and again to whoever may be it then, until there is an answer or no time left. */
   async #deliver(name: string, { plain, keyed, untilMs }: Wanted): Promise<BatchAnswer> {
     const { peers, clock } = this.#options
-    const batch: Batch = { name, node: peers.self, life: this.#life, number: ++this.#batches, plain, keyed }
+    const batch: Batch = { name, node: peers.self, life: await this.#begin(), number: ++this.#batches, plain, keyed }
     let inDoubt = false
     for (let isFirst = true; ; isFirst = false) {
       const owner = isFirst ? this.#ownerOf(name) : peers.self

@@ -201,17 +201,17 @@ export class Owner {
   }
 }
 
-/** Those that came first and fit together: no key twice, and no two of one engine, of which the later hides the earlier. */
+/** Those that came first and fit together: no key twice, and no two of one node, of which the later hides the earlier. */
 function takeGroup(lane: Lane): Waiting[] {
   const group: Waiting[] = []
   const keys = new Set<string>()
-  const lives = new Set<string>()
+  const nodes = new Set<number>()
   lane.waiting = lane.waiting.filter((waiting) => {
     const { batch } = waiting
     const fits = keys.size + batch.keyed.length <= GROUP_KEYS_MAX && !batch.keyed.some(({ key }) => keys.has(key))
-    // A later one of the same engine waits for an earlier one, also for one that does not fit.
-    const isLater = lives.has(batch.life)
-    lives.add(batch.life)
+    // A later one of the same node waits for an earlier one, also for one that does not fit.
+    const isLater = nodes.has(batch.node)
+    nodes.add(batch.node)
     if (!fits || isLater) return true
     for (const { key } of batch.keyed) keys.add(key)
     group.push(waiting)

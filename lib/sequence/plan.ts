@@ -47,9 +47,10 @@ interface Outcome {
 
 /** What became of a batch that was carried out before, or came too late; undefined when it has neither. */
 function recorded(batch: Batch, { record, read }: Known): Outcome | 'read' | undefined {
-  const last = record.batches.find(({ life }) => life === batch.life)
-  if (last === undefined || last.number < batch.number) return undefined
-  if (last.number > batch.number) return refuseAll(batch, OVERTAKEN)
+  const last = record.batches.find(({ node }) => node === batch.node)
+  if (last === undefined || last.life < batch.life) return undefined
+  if (last.life > batch.life || last.number > batch.number) return refuseAll(batch, OVERTAKEN)
+  if (last.number < batch.number) return undefined
   if (batch.keyed.length > 0 && read === undefined) return 'read'
   const keyed = batch.keyed.map(({ key, count }) => {
     const kept = read!.keys.get(key)
@@ -112,4 +113,4 @@ const refuseAll = (batch: Batch, refused: Refused): Outcome => ({
   answer: { plain: refused, keyed: batch.keyed.map(() => refused) },
 })
 
-const nameOf = ({ life, number }: Batch): string => `${life}/${number}`
+const nameOf = ({ node, life, number }: Batch): string => `${node}/${life}/${number}`

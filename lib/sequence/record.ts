@@ -13,14 +13,14 @@ export interface SequenceRecord {
 }
 
 export interface BatchRecord {
-  readonly life: string
   readonly node: number
+  readonly life: number
   readonly number: number
   /** The first number of those without a key. */
   readonly first: number
 }
 
-/** The numbers that an idempotency key got, and from which batch: `LIFE/NUMBER`. */
+/** The numbers that an idempotency key got, and from which batch: `NODE/LIFE/NUMBER`. */
 export interface KeyRecord {
   readonly first: number
   readonly last: number
@@ -29,20 +29,17 @@ export interface KeyRecord {
 
 export const EMPTY_RECORD: SequenceRecord = { value: 0, batches: [] }
 
-/** Lives remembered of a node, so that what is left of one before does not hide the present one's; and nodes, for large clusters' sake. */
-const LIVES_MAX = 2
-const BATCHES_MAX = 256
+/** Of larger clusters, a batch may be forgotten before its node asks again what became of it, and its numbers are then left out. */
+const NODES_MAX = 256
 
 /** The record after a batch that took all numbers up to `value`. */
 export function withBatch(record: SequenceRecord, batch: BatchRecord, value: number): SequenceRecord {
-  const others = record.batches.filter(({ life }) => life !== batch.life)
-  let lives = others.filter(({ node }) => node === batch.node).length + 1
-  const kept = others.filter(({ node }) => node !== batch.node || lives-- <= LIVES_MAX)
-  return { ...record, value, batches: [...kept, batch].slice(-BATCHES_MAX) }
+  const others = record.batches.filter(({ node }) => node !== batch.node)
+  return { ...record, value, batches: [...others, batch].slice(-NODES_MAX) }
 }
 
 export function encodeRecord({ value, batches, set }: SequenceRecord): string {
-  return JSON.stringify({ value, batches: batches.map(({ life, node, number, first }) => [life, node, number, first]), set })
+  return JSON.stringify({ value, batches: batches.map(({ node, life, number, first }) => [node, life, number, first]), set })
 }
 
 /** @throws CounterError SEQUENCE_UNAVAILABLE: the key holds something else */
@@ -53,9 +50,9 @@ export function decodeRecord(key: string, text: string): SequenceRecord {
 }
 
 function decodeBatch(key: string, batch: unknown): BatchRecord {
-  const [life, node, number, first] = Array.isArray(batch) ? (batch as unknown[]) : []
-  if (typeof life !== 'string' || !isNumber(node) || !isNumber(number) || !isNumber(first)) throw foreign(key)
-  return { life, node, number, first }
+  const [node, life, number, first] = Array.isArray(batch) ? (batch as unknown[]) : []
+  if (!isNumber(node) || !isNumber(life) || !isNumber(number) || !isNumber(first)) throw foreign(key)
+  return { node, life, number, first }
 }
 
 export const encodeKeyRecord = ({ first, last, by }: KeyRecord): string => JSON.stringify({ first, last, by })
@@ -110,6 +107,11 @@ export class KeyNames {
   /** One for each lease under which keys are kept. */
   get leases(): string {
     return `${this.prefix}lease/`
+  }
+
+  /** Written by each engine as it begins, for the revision. */
+  life(node: number): string {
+    return `${this.prefix}life/${node}`
   }
 
   get compacted(): string {

@@ -151,6 +151,7 @@ test('what another program wrote under the key is refused, and left as it is', a
     '{}',
     '{"value":-1,"batches":[]}',
     '{"value":1,"batches":[[1]]}',
+    '{"value":1,"batches":[[0,"x",1,1]]}',
     '{"value":9007199254740992,"batches":[]}',
   ]) {
     cluster.store.txn({ compare: [], success: [{ key: 'counter/value/a', value }], failure: [] })
@@ -165,7 +166,7 @@ test('what another program wrote under the key is refused, and left as it is', a
 test('bytes from another node that are no batch are refused, not taken for one', async () => {
   const cluster = new VirtualEtcd({ nodes: 1 })
   const { engine } = cluster.nodes[0]!
-  const good = { version: 1, name: 'a', life: 'x', number: 1, plain: 1, keyed: [], timeoutMs: 100 }
+  const good = { version: 1, name: 'a', life: 9, number: 1, plain: 1, keyed: [], timeoutMs: 100 }
   const answer = async (payload: unknown) => {
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : Buffer.from(JSON.stringify(payload))
     return JSON.parse(Buffer.from(await cluster.settle(engine.answer(bytes, 7))).toString())
@@ -173,6 +174,7 @@ test('bytes from another node that are no batch are refused, not taken for one',
   assert.equal(await answer(good), { plain: 1, keyed: [] })
   assert.equal(await answer(good), { plain: 1, keyed: [] }, 'the same batch again takes nothing')
   assert.is((await answer({ ...good, number: 0 })).plain.refused, 'SEQUENCE_UNKNOWN', 'one that was overtaken')
+  assert.is((await answer({ ...good, life: 8, number: 2 })).plain.refused, 'SEQUENCE_UNKNOWN', 'one of an earlier life')
   const bad: unknown[] = [
     '',
     '\xff',
@@ -181,7 +183,7 @@ test('bytes from another node that are no batch are refused, not taken for one',
     { ...good, version: 2 },
     { ...good, name: '' },
     { ...good, name: 'x'.repeat(513) },
-    { ...good, life: 'x'.repeat(65) },
+    { ...good, life: 'x' },
     { ...good, number: -1 },
     { ...good, plain: 0.5 },
     { ...good, keyed: [['k']] },
