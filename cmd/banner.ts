@@ -5,6 +5,7 @@ export interface BannerFacts {
   readonly nodeId: number
   readonly dataDir: string
   readonly names: number
+  readonly items: number
   /** What recovery took, in milliseconds. */
   readonly recoveredMs: number
   /** The base URL of the public port. */
@@ -17,11 +18,9 @@ export interface BannerFacts {
 }
 
 export function banner(facts: BannerFacts): string {
-  const found =
-    facts.names === 0 ? 'empty' : `${facts.names.toLocaleString('en')} names, read in ${(facts.recoveredMs / 1000).toFixed(1)} s`
   const header = facts.hasToken ? ' -H "Authorization: Bearer $COUNTER_TOKEN"' : ''
   const lines = [
-    `counter ${facts.version}  node ${facts.nodeId}  data ${facts.dataDir} (${found})`,
+    `counter ${facts.version}  node ${facts.nodeId}  data ${facts.dataDir} (${foundBy(facts)})`,
     `  API        ${facts.url}/v1`,
     `  Swagger    ${facts.url}/swagger`,
     `  Metrics    ${facts.url}/metrics`,
@@ -30,6 +29,12 @@ export function banner(facts: BannerFacts): string {
     ...warnings(facts).map((warning) => `  Note       ${warning}`),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function foundBy({ names, items, recoveredMs }: BannerFacts): string {
+  if (names + items === 0) return 'empty'
+  const counted = `${names.toLocaleString('en')} names${items > 0 ? `, ${items.toLocaleString('en')} items` : ''}`
+  return `${counted}, read in ${(recoveredMs / 1000).toFixed(1)} s`
 }
 
 function seedsOf({ seeds }: BannerFacts): string {

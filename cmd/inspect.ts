@@ -10,23 +10,31 @@ export function register(program: Command): void {
     .command('inspect')
     .argument('[directory]', 'the data directory', './data')
     .option('--names', 'print every name with its value, a line each, instead of the report')
+    .option('--items', 'print every item with its tenant as a line of JSON instead, as `counter items load` reads them')
     .option('--json', 'print the report as one JSON object')
     .summary('check a data directory, and print what is in it')
     .description('Reads a data directory with the code of a start and changes nothing. Ends with 1 when something does not hold.')
-    .action((directory: string, options: { names?: true; json?: true }) => run(directory, options))
+    .action((directory: string, options: Options) => run(directory, options))
 }
 
-async function run(directory: string, options: { names?: true; json?: true }): Promise<void> {
+interface Options {
+  readonly names?: true
+  readonly items?: true
+  readonly json?: true
+}
+
+async function run(directory: string, options: Options): Promise<void> {
   requireDirectory(directory)
-  const [{ inspect, namesOf, nodeDisk }, { createNameHash }, { systemClock }, { systemRandom }] = await Promise.all([
+  const [{ inspect, itemsOf, namesOf, nodeDisk }, { createNameHash }, { systemClock }, { systemRandom }] = await Promise.all([
     import('../lib/persistence/index.ts'),
     import('../lib/base/hash.ts'),
     import('../lib/base/clock.ts'),
     import('../lib/base/random.ts'),
   ])
   const inspection = await inspect(nodeDisk, directory, systemClock, createNameHash(systemRandom))
-  if (options.names) {
-    for (const { name, value } of namesOf(inspection.replica)) process.stdout.write(`${name} ${value}\n`)
+  if (options.names || options.items) {
+    if (options.names) for (const { name, value } of namesOf(inspection.replica)) process.stdout.write(`${name} ${value}\n`)
+    if (options.items) for (const item of itemsOf(inspection.replica)) process.stdout.write(`${JSON.stringify(item)}\n`)
     for (const problem of inspection.problems) process.stderr.write(`${problem}\n`)
   } else process.stdout.write(options.json ? `${JSON.stringify(summary(inspection), null, 2)}\n` : report(directory, inspection))
   if (inspection.problems.length > 0) process.exitCode = EXIT.failure
@@ -34,21 +42,23 @@ async function run(directory: string, options: { names?: true; json?: true }): P
 
 /** The inspection without the state itself. */
 function summary({ replica, ...rest }: Inspection) {
+  const known = replica.vector()
   return {
     ...rest,
     names: replica.table.rowCount,
+    items: replica.items.live,
     keysOnly: replica.table.keyedCount,
     keysClaimed: replica.claimedCount(),
     columns: replica.columns.map(({ replica: { node, incarnation }, highest }) => ({
       node,
       incarnation,
-      seq: Math.max(0, ...highest),
+      seq: Math.max(known.get({ node, incarnation }), ...highest),
     })),
   }
 }
 
 function report(directory: string, inspection: Inspection): string {
-  const { columns, identity, keysClaimed, keysOnly, leftovers, names, problems, replies, segments, snapshots } =
+  const { columns, identity, items, keysClaimed, keysOnly, leftovers, names, problems, replies, segments, snapshots } =
     summary(inspection)
   const lines = [`data directory ${directory}`]
   if (identity === undefined) lines.push('  IDENTITY  none')
@@ -67,7 +77,7 @@ function report(directory: string, inspection: Inspection): string {
     )
   }
   for (const name of leftovers) lines.push(`  ${name}  left over, removed by the next start`)
-  lines.push(`state: ${names} names, ${replies} replies kept for retries`)
+  lines.push(`state: ${names} names, ${items} items, ${replies} replies kept for retries`)
   if (keysOnly > 0)
     lines.push(
       `  ${keysOnly} of the names are known by their key only; ${keysClaimed} of these count for the first name with the key`,

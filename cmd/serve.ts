@@ -50,12 +50,13 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
 
 function factsOf(settings: Settings, node: CounterNode) {
   const { nodeId, dataDir, fsync, seeds, token } = settings
-  const { names, elapsedMs } = node.recovered
+  const { names, items, elapsedMs } = node.recovered
   return {
     version: VERSION,
     nodeId,
     dataDir,
     names,
+    items,
     recoveredMs: elapsedMs,
     url: node.url,
     syncUrl: node.syncUrl,

@@ -111,6 +111,15 @@ export async function inspect(disk: Disk, directory: string, clock: Clock, hash:
   return { identity, snapshots, segments, leftovers: listing.leftovers, replica, replies: replies.size, problems }
 }
 
+/** Each item that is not deleted with its tenant, in order of arrival. */
+export function* itemsOf({ items }: Replica): Generator<{ id: string; tenant: string }, void> {
+  const decoder = new TextDecoder()
+  for (let row = 0; row < items.ids.rowCount; row++) {
+    const tenant = items.cells.tenantOf(row)
+    if (tenant > 0) yield { id: decoder.decode(items.ids.nameOf(row)), tenant: decoder.decode(items.tenants.nameOf(tenant - 1)) }
+  }
+}
+
 /** Each name with its value, in order of arrival; rows that are known by key only are given as `crc64:` and 16 digits. */
 export function* namesOf(replica: Replica): Generator<{ name: string; value: Count }, void> {
   const decoder = new TextDecoder()

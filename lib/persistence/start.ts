@@ -51,6 +51,8 @@ export interface StoreOptions {
 /** What a start found and did. */
 export interface Recovered {
   readonly names: number
+  /** Items that are not deleted. */
+  readonly items: number
   /** The snapshot that was read, or undefined. */
   readonly snapshot: string | undefined
   readonly records: number
@@ -125,6 +127,7 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
   const snapshots = new Snapshots({ ...options, replica, replies, notes, log }, recovery)
   const recovered: Recovered = {
     names: replica.table.rowCount,
+    items: replica.items.live,
     snapshot: recovery.snapshot?.name,
     records: recovery.records,
     logBytes: recovery.logBytes,

@@ -12,6 +12,7 @@ const FACTS: BannerFacts = {
   nodeId: 0,
   dataDir: './data',
   names: 0,
+  items: 0,
   recoveredMs: 2,
   url: 'http://127.0.0.1:3000',
   hasToken: false,
@@ -33,6 +34,7 @@ test('a new node says what it is, where it answers and what to try', () => {
 
 test('a node that was there before says what it recovered', () => {
   assert.match(banner({ ...FACTS, names: 12345, recoveredMs: 840 }), '(12,345 names, read in 0.8 s)')
+  assert.match(banner({ ...FACTS, items: 1000, recoveredMs: 840 }), '(0 names, 1,000 items, read in 0.8 s)')
 })
 
 test('with a token the line to try brings it, by its variable', () => {
