@@ -8,11 +8,20 @@ import { createNameHash, type NameHash } from './base/hash.ts'
 import type { Logger } from './base/log.ts'
 import { type Random, systemRandom } from './base/random.ts'
 import { createCluster } from './node/cluster.ts'
-import { registerStoreMetrics, registerSyncMetrics } from './node/metrics.ts'
+import { registerSequenceMetrics, registerStoreMetrics, registerSyncMetrics } from './node/metrics.ts'
+import { openSequences, type SequenceSettings } from './node/sequence.ts'
 import { createKeptSlots } from './node/slots.ts'
 import { openSync, type Sync, type SyncSettings } from './node/sync.ts'
 import { nodeDisk, type Recovered, Store, takeLock } from './persistence/index.ts'
-import { type ApiLogger, createApi, createMetrics, findAssets, PublicServer, type Readiness } from './publicapi/index.ts'
+import {
+  type ApiLogger,
+  createApi,
+  createMetrics,
+  findAssets,
+  PublicServer,
+  type Readiness,
+  type ReadinessCheck,
+} from './publicapi/index.ts'
 
 /** What a data directory needs of the settings; lib/config.ts says what each means. */
 export interface StoreSettings {
@@ -32,7 +41,7 @@ export interface StoreSettings {
 }
 
 /** What a node needs besides. */
-export interface NodeSettings extends StoreSettings, SyncSettings {
+export interface NodeSettings extends StoreSettings, SyncSettings, SequenceSettings {
   readonly token: string | undefined
   readonly bodyBytesMax: number
   readonly nameBytesMax: number
@@ -103,14 +112,17 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     throw error
   }
   const { replication, url: syncUrl } = sync
+  const sequences = openSequences(settings, { store, replication, clock, random, logger })
 
   // The public port
   const metrics = createMetrics(version)
   registerStoreMetrics(metrics.registry, () => store.status())
   registerSyncMetrics(metrics.registry, sync)
+  registerSequenceMetrics(metrics.registry, sequences)
   const publicOptions = {
     store,
     cluster: createCluster(replication, settings),
+    sequences: sequences.api,
     slots: createKeptSlots(store),
     hash,
     nameBytesMax,
@@ -127,7 +139,7 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     version,
     metrics,
     assetsDirectory: findAssets(),
-    readiness: () => readinessOf(store, isStarting),
+    readiness: () => readinessOf(store, isStarting, sequences.check()),
     connectionsMax: settings.connectionsMax === 0 ? Number.POSITIVE_INFINITY : settings.connectionsMax,
     timeouts: {
       headersMs: settings.headersTimeoutMs,
@@ -145,9 +157,11 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     await sync.start()
     isStarting = false
     store.refuseWrites(undefined)
+    sequences.start()
     return { url, syncUrl, recovered: store.recovered, failed: store.failed, left: replication.left, close: () => close() }
   } catch (error) {
     await server.close()
+    await sequences.close()
     await sync.close()
     await store.close()
     throw error
@@ -163,7 +177,10 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
     const closed = await within(
       clock,
       leftMs,
-      sync!.close().then(() => store.close()),
+      sequences
+        .close()
+        .then(() => sync!.close())
+        .then(() => store.close()),
     )
     logger.info({}, closed ? 'has flushed the log' : 'ends before the disk has answered; what was acknowledged is on it')
   }
@@ -206,7 +223,7 @@ export function openStore(
   })
 }
 
-function readinessOf(store: Store, isStarting: boolean): Readiness {
+function readinessOf(store: Store, isStarting: boolean, sequences: ReadinessCheck): Readiness {
   const { writable, refusal, names, snapshotFailed } = store.status()
   const checks = [
     { name: 'recovery', ok: true, detail: `${names} names` },
@@ -214,6 +231,8 @@ function readinessOf(store: Store, isStarting: boolean): Readiness {
     { name: 'log', ok: writable, detail: refusal ?? 'writable' },
     // Without snapshots the log grows and starts take longer, but requests are served.
     { name: 'snapshot', ok: !snapshotFailed, detail: snapshotFailed ? 'the last attempt failed; see the log' : 'fine' },
+    // A home that refuses to give numbers counts all the same.
+    sequences,
   ]
   return { ready: writable && !isStarting, checks }
 }

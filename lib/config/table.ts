@@ -149,6 +149,25 @@ export const SETTINGS = {
     '2s',
     'How long a read with `Counter-Session` waits for the state it asks for before it answers 412.',
   ),
+  sequence: setting(
+    'COUNTER_SEQUENCE',
+    oneOf('auto', 'home'),
+    'auto',
+    'Where sequences get their numbers. `home`: from one node, `COUNTER_SEQUENCE_HOME`; without it there are none. ' +
+      '`auto`: the same, and a node that has neither seeds nor other members is its own home.',
+  ),
+  sequenceHome: setting(
+    'COUNTER_SEQUENCE_HOME',
+    wholeNumber(0, NODE_MAX),
+    '0',
+    'The node that gives the numbers of sequences, the same on all nodes. Another: the sequences move there, when every member has been restarted with it.',
+  ),
+  sequenceKeyTtlMs: setting(
+    'COUNTER_SEQUENCE_KEY_TTL',
+    duration('1s', '30d'),
+    '24h',
+    'How long the numbers that a request with an `Idempotency-Key` got are remembered, and given again to a retry.',
+  ),
   legacySync: setting(
     'COUNTER_LEGACY_SYNC',
     oneOf('off', 'on'),

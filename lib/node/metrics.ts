@@ -126,6 +126,18 @@ export function registerSyncMetrics(registry: Registry, { replication, server }:
   })
 }
 
+/** What has been given is counted with the requests: counter_http_requests_total by route. */
+export function registerSequenceMetrics(registry: Registry, sequences: { isGiving(): boolean }): void {
+  new Gauge({
+    name: 'counter_sequences_available',
+    help: '0 while this node, as the home of the sequences, refuses to give numbers; 1 otherwise.',
+    registers: [registry],
+    collect() {
+      this.set(Number(sequences.isGiving()))
+    },
+  })
+}
+
 function registerGauges<Status>(registry: Registry, rows: readonly Row<Status>[], status: () => Status): void {
   for (const [name, help, read] of rows) {
     new Gauge({

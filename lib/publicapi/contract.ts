@@ -3,6 +3,7 @@
 
 import { z } from 'zod'
 import type { ProblemType } from './problem.ts'
+import { sequenceContract } from './sequence-contract.ts'
 
 /** Most bytes of a JSON body. Longer texts go as text/plain, which is counted while it arrives. */
 export const JSON_BYTES_MAX = 1024 * 1024
@@ -242,13 +243,15 @@ export interface Operation {
   readonly method: 'GET' | 'POST' | 'DELETE'
   /** Parameters in braces: /v1/counters/{name}. */
   readonly path: string
-  readonly tag: 'Counting' | 'Keywords' | 'Total' | 'Items' | 'Cluster' | 'Operation'
+  readonly tag: 'Counting' | 'Keywords' | 'Total' | 'Items' | 'Sequences' | 'Cluster' | 'Operation'
   readonly summary: string
   readonly description?: string
   /** A token is needed where the node has one. */
   readonly auth: boolean
   /** Takes an Idempotency-Key, a write level and a session; changes counts. */
   readonly writes: boolean
+  /** Takes an Idempotency-Key, and changes something else than counts. */
+  readonly keyed?: true
   /** Shows counts: takes a session. */
   readonly shows?: true
   readonly params?: Readonly<
@@ -655,6 +658,7 @@ export const contract = {
     },
     errors: ['path-invalid', 'name-too-long', ...READ],
   },
+  ...sequenceContract,
   readCluster: {
     method: 'GET',
     path: '/v1/cluster',

@@ -48,6 +48,7 @@ export interface Endpoint {
   readonly path: string
   readonly auth: boolean
   readonly writes: boolean
+  readonly keyed?: true
 }
 
 export interface EndpointOptions {
@@ -103,7 +104,7 @@ export function createBinder(options: EndpointOptions): (endpoint: Endpoint, han
 
     const fail = (exchange: Exchange, error: unknown, startMs: number): Answer => {
       if (error instanceof Disconnected) return finish(exchange, { status: STATUS_GONE, contentType: '', body: '' }, startMs)
-      const problem = toProblem(error, endpoint.writes)
+      const problem = toProblem(error, endpoint.writes || endpoint.keyed === true)
       if (problem.type === 'internal') logger.error({ err: problem.cause, request: exchange.id }, 'a request failed unexpectedly')
       return finish(exchange, { status: problem.status, ...shape(problem, exchange.id), headers: problem.headers }, startMs)
     }

@@ -21,6 +21,7 @@ export interface Guarded {
   readonly method: string
   readonly auth: boolean
   readonly writes: boolean
+  readonly keyed?: true
 }
 
 /** Throws a Problem when the request may not go on. */
@@ -34,7 +35,7 @@ export function createGuard(options: GuardOptions): Guard {
     checkHost?.(incoming)
     if (operation.auth) checkToken?.(incoming)
     checkSlots?.(incoming)
-    if (operation.writes) checkWrite(incoming, options.bodyBytesMax)
+    if (operation.writes || operation.keyed) checkWrite(incoming, options.bodyBytesMax)
     else if (operation.method === 'POST') checkOrigin(incoming.headers)
   }
 }

@@ -31,6 +31,12 @@ export class Fingerprint {
 
 /** The start of the request's fingerprint; undefined when it has no key. @throws Problem idempotency-key-invalid */
 export function fingerprintOf(incoming: IncomingMessage): Fingerprint | undefined {
+  const key = keyOf(incoming)
+  return key === undefined ? undefined : new Fingerprint(key, incoming)
+}
+
+/** @throws Problem idempotency-key-invalid */
+export function keyOf(incoming: IncomingMessage): string | undefined {
   const key = incoming.headers['idempotency-key']
   if (key === undefined) return undefined
   if (typeof key !== 'string' || !KEY.test(key)) {
@@ -39,5 +45,5 @@ export function fingerprintOf(incoming: IncomingMessage): Fingerprint | undefine
       `The Idempotency-Key is not 1 to 255 visible ASCII characters; it has ${key.length}.`,
     )
   }
-  return new Fingerprint(key, incoming)
+  return key
 }

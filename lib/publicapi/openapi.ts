@@ -48,6 +48,7 @@ const WRITE_HEADERS = {
     schema: { type: 'string', enum: ['true'] },
   },
 }
+const KEYED_HEADERS = { 'Idempotency-Replayed': WRITE_HEADERS['Idempotency-Replayed'] }
 const SHOWN_HEADERS = { 'Counter-Session': { ...SESSION_HEADER, description: 'As it was sent.' } }
 const NOT_REACHED =
   'Counted and durable on this node, but within COUNTER_WRITE_TIMEOUT not on as many members as was asked for. It is kept, and goes on spreading.'
@@ -75,6 +76,7 @@ export function openapi(version: string): Json {
       { name: 'Keywords', description: 'The API of the original Counter, kept exactly.' },
       { name: 'Total', description: 'The one total of the original sharded counter.' },
       { name: 'Items', description: 'Items per tenant: each has an id and belongs to one tenant.' },
+      { name: 'Sequences', description: 'Numbers that are given out once, in order.' },
       { name: 'Cluster', description: 'The nodes that agree with each other.' },
       { name: 'Operation', description: 'Health, metrics and this definition.' },
     ],
@@ -100,11 +102,12 @@ function describe(operationId: string, operation: Operation, schemas: Json): Jso
       example,
     })),
     ...queriesOf(operation).map(queryParameter),
-    ...(operation.writes ? WRITE_PARAMETERS : []),
+    ...(operation.writes ? WRITE_PARAMETERS : operation.keyed ? [IDEMPOTENCY_KEY] : []),
     ...(operation.shows ? [sessionParameter('The session of a write: the answer shows what it wrote.')] : []),
   ]
   const { body, reply, otherwise } = operation
-  const headers = operation.writes ? { headers: WRITE_HEADERS } : operation.shows ? { headers: SHOWN_HEADERS } : {}
+  const told = operation.writes ? WRITE_HEADERS : operation.keyed ? KEYED_HEADERS : operation.shows ? SHOWN_HEADERS : undefined
+  const headers = told === undefined ? {} : { headers: told }
   return {
     operationId,
     tags: [operation.tag],
@@ -173,7 +176,13 @@ const failure = (types: readonly ProblemType[], shape: Json | undefined): Json =
 })
 
 /** Problems that leave open whether the request was counted. */
-const UNKNOWN: ReadonlySet<ProblemType> = new Set<ProblemType>(['log-failed', 'internal', 'shards-partly', 'shards-unknown'])
+const UNKNOWN: ReadonlySet<ProblemType> = new Set<ProblemType>([
+  'log-failed',
+  'internal',
+  'sequence-unknown',
+  'shards-partly',
+  'shards-unknown',
+])
 
 const example = (type: ProblemType): Json => ({
   type: `/problems/${type}`,

@@ -162,6 +162,30 @@ export const PROBLEMS = {
     'Ask again after the Retry-After time, or ask the node that took the writes; without the header this node shows what it has.',
     1,
   ),
+  'sequence-frozen': kind(
+    409,
+    'The sequences are frozen',
+    'The sequences have moved to another engine, or are being moved. No number was taken.',
+    'Set the engine that they have moved to on every node; when the move was given up, thaw them: `counter sequence thaw`.',
+  ),
+  'sequence-backwards': kind(
+    409,
+    'The sequence is further already',
+    'The value is below numbers that were given already: they would be given a second time. Nothing was changed.',
+    'Send a greater value, or `force` if the numbers after it were never used.',
+  ),
+  'sequence-exhausted': kind(
+    409,
+    'The sequence is at its end',
+    'The last number of a sequence is 2^53 - 1. No number was taken.',
+    'Start a sequence of another name.',
+  ),
+  'sequence-sound': kind(
+    409,
+    'There is nothing to recover',
+    'All numbers that were given are known, so that the sequences go on by themselves. Nothing was changed.',
+    'Go on as before. To let one sequence go on higher, set it.',
+  ),
   'slots-conflict': kind(
     409,
     'The shard keeps another map of slots',
@@ -277,6 +301,20 @@ export const PROBLEMS = {
     'Some shards have counted their part and others have not',
     'The names of the request lie on several shards, and not all of them took their part; `parts` says what became of each.',
     'Repeat the request with the same Idempotency-Key: each part then counts once. Without a key it cannot be repeated as a whole.',
+    1,
+  ),
+  'sequence-unavailable': kind(
+    503,
+    'The engine of the sequences does not answer',
+    'Numbers come from the engine alone, so that none is given twice, and it does not answer or refuses; `detail` says why. No number was taken.',
+    'Repeat the request after the Retry-After time; GET /v1/sequence-engine says how the engine does.',
+    1,
+  ),
+  'sequence-unknown': kind(
+    504,
+    'The engine of the sequences has not answered in time',
+    'The engine was asked and has not answered, so that numbers may have been taken or not.',
+    'Repeat the request with the same Idempotency-Key: it then gets the same numbers. Without one a number may be left out.',
     1,
   ),
   'shards-unknown': kind(
@@ -404,6 +442,12 @@ const TYPE_OF_CODE: Partial<Record<ErrorCode, ProblemType>> = {
   MEMBER_UNKNOWN: 'member-unknown',
   MEMBER_ALIVE: 'member-alive',
   ITEMS_REFUSED: 'items-refused',
+  SEQUENCE_UNAVAILABLE: 'sequence-unavailable',
+  SEQUENCE_UNKNOWN: 'sequence-unknown',
+  SEQUENCE_FROZEN: 'sequence-frozen',
+  SEQUENCE_BACKWARDS: 'sequence-backwards',
+  SEQUENCE_EXHAUSTED: 'sequence-exhausted',
+  SEQUENCE_SOUND: 'sequence-sound',
   SLOTS_INVALID: 'body-invalid',
   SLOTS_CONFLICT: 'slots-conflict',
   PEER_UNREACHABLE: 'member-unreachable',
@@ -415,10 +459,10 @@ export function toProblem(error: unknown, writes: boolean): Problem {
   if (error instanceof Problem) return error
   const type = error instanceof CounterError ? TYPE_OF_CODE[error.code] : undefined
   if (error instanceof CounterError && type !== undefined) {
-    const applied = type === 'log-failed' && writes ? 'unknown' : 'no'
+    const isUnknown = type === 'sequence-unknown' || (type === 'log-failed' && writes)
     const fix = error.fix === undefined ? {} : { fix: error.fix }
     const refusals = error instanceof AcceptanceRefused ? { refusals: error.refusals } : {}
-    return new Problem(type, error.message, { applied, cause: error, ...fix, ...refusals })
+    return new Problem(type, error.message, { applied: isUnknown ? 'unknown' : 'no', cause: error, ...fix, ...refusals })
   }
   return new Problem('internal', 'The request could not be completed.', { applied: writes ? 'unknown' : 'no', cause: error })
 }

@@ -7,10 +7,10 @@ import { CounterError } from '../base/errors.ts'
 import { unavailable } from './home-keeper.ts'
 import type { HomeMemory } from './home-memory.ts'
 import { decodeResults, encodeRequest, OPERATIONS_MAX, type Operation, type Result, type Results } from './home-messages.ts'
-import { SERVICE, type SequencePeers } from './home-peers.ts'
+import { type HomePeers, SERVICE } from './home-peers.ts'
 
 export interface ForwardOptions {
-  readonly peers: SequencePeers
+  readonly peers: HomePeers
   readonly memory: HomeMemory
   readonly home: number
   readonly clock: Clock

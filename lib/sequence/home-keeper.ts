@@ -8,14 +8,14 @@ import type { Random } from '../base/random.ts'
 import { Gate } from './home-gate.ts'
 import type { HomeMemory } from './home-memory.ts'
 import { decodeOpinion, encodeRequest, type OpinionPage, opinionOf, PAGE_MAX } from './home-messages.ts'
-import { SERVICE, type SequencePeers } from './home-peers.ts'
+import { type HomePeers, SERVICE } from './home-peers.ts'
 import { type Evidence, judge, lastOf, type Mark, type Opinion, type Tenure, type Verdict } from './home-tenure.ts'
 import { SEQUENCE_MAX, type Sequencer } from './sequencer.ts'
 
 export interface KeeperOptions {
   readonly local: Sequencer
   readonly memory: HomeMemory
-  readonly peers: SequencePeers
+  readonly peers: HomePeers
   /** The node that the settings name. */
   readonly home: number
   /** There are other nodes to be found: seeds are set, or the settings say that there are several nodes. */

@@ -3,18 +3,18 @@
 /** The name under which nodes call each other about sequences. */
 export const SERVICE = 'sequence'
 
-export interface SequencePeer {
+export interface HomePeer {
   readonly node: number
   readonly alive: boolean
   /** Base URL of its public port, '' when it is not known. */
   readonly address: string
 }
 
-export interface SequencePeers {
+export interface HomePeers {
   /** The own node id. */
   readonly node: number
   /** The other members, also those that do not answer, without those that have left. */
-  members(): readonly SequencePeer[]
+  members(): readonly HomePeer[]
   /** From now on calls of the service are answered. The payload is a view, to be used before the first await. */
   serve(service: string, answer: (payload: Uint8Array, node: number) => Promise<Uint8Array>): void
   /**

@@ -3,12 +3,12 @@
 
 import type { Logger } from '../base/log.ts'
 import { decodeAgreement, encodeRequest, PAGE_MAX } from './home-messages.ts'
-import { SERVICE, type SequencePeers } from './home-peers.ts'
+import { type HomePeers, SERVICE } from './home-peers.ts'
 import type { Tenure } from './home-tenure.ts'
 import type { Sequencer, SequenceValue } from './sequencer.ts'
 
 export interface TellerOptions {
-  readonly peers: SequencePeers
+  readonly peers: HomePeers
   readonly local: Sequencer
   readonly logger: Logger
   readonly timeoutMs: number

@@ -21,7 +21,7 @@ import {
   type Result,
   type Told,
 } from './home-messages.ts'
-import { SERVICE, type SequencePeers } from './home-peers.ts'
+import { type HomePeers, SERVICE } from './home-peers.ts'
 import { Teller } from './home-teller.ts'
 import { contradicts } from './home-tenure.ts'
 import type { NoteStore } from './local-book.ts'
@@ -42,7 +42,7 @@ export interface HomeOptions {
   /** The engine that this node gives numbers from when it is the home. It is closed with this one. */
   readonly local: Sequencer
   readonly notes: NoteStore
-  readonly peers: SequencePeers
+  readonly peers: HomePeers
   /** The node that gives the numbers. */
   readonly home: number
   /** There are other nodes to be found: seeds are set, or the settings say that there are several nodes. */

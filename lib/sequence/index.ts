@@ -1,7 +1,7 @@
 // Sequences: what other folders may use of them.
 
 export { type HomeHealth, type HomeOptions, HomeSequencer } from './home.ts'
-export type { SequencePeer, SequencePeers } from './home-peers.ts'
+export type { HomePeer, HomePeers } from './home-peers.ts'
 export { type LocalOptions, LocalSequencer } from './local.ts'
 export type { KeptKey, KeyLimits, NoteStore } from './local-book.ts'
 export type { NextOptions, Numbers, SequenceMember, SequencePage, Sequencer, SequenceStatus, SequenceValue } from './sequencer.ts'

@@ -42,15 +42,15 @@ test('every operation lists its errors, examples and need of a token', () => {
   }
 })
 
-test('writes take a key, a level and a session and may answer 202; what shows counts takes a session; nothing else does', () => {
+test('writes take a key, a level and a session and may answer 202; numbers a key alone; what shows counts takes a session; nothing else does', () => {
   type Described = { parameters?: { name: string }[]; responses: Record<string, { headers?: object }> }
   const { paths } = openapi('1') as { paths: Record<string, Record<string, Described>> }
   const of = (known: readonly string[], all: readonly string[]) => all.filter((name) => known.includes(name)).sort()
   const ASKS = ['Counter-Session', 'Counter-Write-Level', 'Idempotency-Key', 'w']
-  for (const [id, { method, path, writes, shows }] of operations) {
+  for (const [id, { method, path, writes, keyed, shows }] of operations) {
     const { parameters = [], responses } = paths[path]![method.toLowerCase()]!
     const names = parameters.map(({ name }) => name)
-    assert.equal(of(ASKS, names), writes ? ASKS : shows ? ['Counter-Session'] : [], id)
+    assert.equal(of(ASKS, names), writes ? ASKS : keyed ? ['Idempotency-Key'] : shows ? ['Counter-Session'] : [], id)
     const told = Object.keys(responses['200']?.headers ?? {})
     assert.equal(of(ASKS, told), writes ? ['Counter-Session', 'Counter-Write-Level'] : shows ? ['Counter-Session'] : [], id)
     if (writes) assert.equal(Object.keys(responses['202']!), Object.keys(responses['200']!), id)

@@ -16,6 +16,7 @@ import {
 import { MemoryNotes } from '../support/memory-notes.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { FakeCluster } from './fake-cluster.ts'
+import { FakeSequences } from './fake-sequences.ts'
 
 export const KIB = 1024
 
@@ -30,6 +31,7 @@ export type HarnessOptions = PublicServerOptions & ApiOptions
 export class Harness {
   readonly store = new MemoryStore()
   readonly cluster = new FakeCluster(this.store)
+  readonly sequences = new FakeSequences()
   readonly slots = createKeptSlots(new MemoryNotes())
   readonly log: LogLine[] = []
   readonly server: PublicServer
@@ -43,6 +45,7 @@ export class Harness {
       store: this.store,
       cluster: this.cluster,
       slots: this.slots,
+      sequences: this.sequences,
       hash: createNameHash(seededRandom(1)),
       nameBytesMax: 64,
       tokenizer: 'space',

@@ -1,0 +1,42 @@
+// The one counter of the original, with its paths and replies: a sequence like any other. Any node answers, and none says "not leader".
+
+import type { Handler } from './endpoint.ts'
+import { keyOf } from './once.ts'
+import { ORIGINAL_SEQUENCE, originalRestore } from './sequence-contract.ts'
+import { type ApiSequences, bodyOf, memberViews } from './sequences.ts'
+import { validate } from './validate.ts'
+
+type OriginalSequenceId = 'next' | 'readNext' | 'readStatus' | 'backUpNext' | 'restoreNext'
+
+const JSON_TYPE = 'application/json'
+const TEXT_TYPE = 'text/plain; charset=utf-8'
+
+export function createOriginalSequence({ sequences }: { readonly sequences: ApiSequences }): Record<OriginalSequenceId, Handler> {
+  const read: Handler = async () => {
+    const counter = await sequences.get(ORIGINAL_SEQUENCE)
+    return { status: 200, contentType: JSON_TYPE, body: `{"counter":${counter}}` }
+  }
+
+  return {
+    async next({ incoming }) {
+      const { last, replayed } = await sequences.next(ORIGINAL_SEQUENCE, { key: keyOf(incoming) })
+      const headers = replayed ? { 'Idempotency-Replayed': 'true' } : undefined
+      return { status: 200, contentType: TEXT_TYPE, body: `${last}\n`, ...(headers && { headers }) }
+    },
+
+    readNext: read,
+
+    async readStatus() {
+      const { leader = null, members, lastIndex = null } = await sequences.status()
+      return { status: 200, contentType: JSON_TYPE, body: JSON.stringify({ leader, members: memberViews(members), lastIndex }) }
+    },
+
+    backUpNext: read,
+
+    async restoreNext(exchange) {
+      const { counter, force = false } = validate(originalRestore, await bodyOf(exchange))
+      await sequences.set(ORIGINAL_SEQUENCE, counter, { force })
+      return { status: 200, contentType: JSON_TYPE, body: `{"counter":${counter}}` }
+    },
+  }
+}

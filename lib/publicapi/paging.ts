@@ -1,0 +1,28 @@
+// Pages of sorted names: how many are asked for, and where a page goes on. A cursor is the last name of the page before. Nobody is to rely
+// on that, so it is not shown as such.
+
+import { Problem } from './problem.ts'
+
+/** @throws Problem query-invalid */
+export function readLimit(text: string | undefined, preset: number, max: number): number {
+  if (text === undefined) return preset
+  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0
+  if (limit >= 1 && limit <= max) return limit
+  throw wrongParameter('limit', text, `expected a whole number from 1 to ${max}`)
+}
+
+export const writeCursor = (last: string): string => Buffer.from(last).toString('base64url')
+
+/** @throws Problem query-invalid */
+export function readCursor(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined
+  const last = Buffer.from(text, 'base64url').toString()
+  if (text !== '' && writeCursor(last) === text) return last
+  throw wrongParameter('cursor', text, 'expected the `next` of an earlier page, unchanged')
+}
+
+const wrongParameter = (path: string, text: string, message: string): Problem =>
+  new Problem('query-invalid', `${path} is "${text.length > 40 ? `${text.slice(0, 40)}...` : text}": ${message}.`, {
+    errors: [{ in: 'query', path, message }],
+    fix: 'Correct what `errors` lists, or leave the parameter out.',
+  })

@@ -1,0 +1,280 @@
+// The part of the contract that is about sequences: those of the original's single counter, those by name, and the engine behind them.
+
+import { z } from 'zod'
+import { SEQUENCE_COUNT_MAX } from '../sequence/index.ts'
+import type { Operation } from './contract.ts'
+
+/** The sequence of `POST /next`, which the original had one of. */
+export const ORIGINAL_SEQUENCE = 'default'
+/** Most sequences of one page, and how many there are when nothing is said. */
+export const SEQUENCES_MAX = 1000
+export const SEQUENCES_PRESET = 100
+
+const number = z.int().min(0)
+const sequenceName = z
+  .string()
+  .min(1)
+  .meta({ id: 'SequenceName', description: 'UTF-8 text of at most 512 bytes.', examples: ['orders'] })
+
+export const numbersAsked = z
+  .strictObject({
+    count: z.int().min(1).max(SEQUENCE_COUNT_MAX).optional().meta({ description: 'How many numbers. Default 1.' }),
+  })
+  .meta({ id: 'NumbersAsked' })
+export const numbers = z
+  .object({
+    name: sequenceName,
+    first: number,
+    last: number.meta({ description: 'The numbers from `first` to `last` are yours alone.' }),
+  })
+  .meta({ id: 'Numbers' })
+export const sequence = z
+  .object({ name: sequenceName, value: number.meta({ description: 'The last number given; 0 when there was none.' }) })
+  .meta({ id: 'Sequence' })
+export const sequences = z
+  .object({
+    sequences: z.array(sequence),
+    next: z.string().nullable().meta({ description: 'The cursor of the next page; null on the last.' }),
+  })
+  .meta({ id: 'Sequences' })
+const FORCE = 'Also when numbers would then be given a second time.'
+export const sequenceSet = z
+  .strictObject({
+    value: number.meta({ description: 'The next number is greater by one.' }),
+    force: z.boolean().optional().meta({ description: FORCE }),
+  })
+  .meta({ id: 'SequenceSet' })
+export const sequenceRecovery = z
+  .strictObject({
+    ahead: number.meta({ description: 'How far above the greatest number that any node has heard of each sequence goes on.' }),
+    force: z.boolean().optional().meta({ description: 'Also when a member does not say what it has heard.' }),
+  })
+  .meta({ id: 'SequenceRecovery' })
+const sequenceMember = z.object({
+  name: z.string(),
+  role: z.enum(['leader', 'follower', 'learner', 'unreachable']),
+  address: z.string().nullable(),
+})
+export const sequenceEngine = z
+  .object({
+    engine: z.enum(['local', 'home', 'etcd']),
+    faultTolerant: z.boolean().meta({ description: 'Any one node, or any one member of the engine, may die and numbers go on.' }),
+    reachable: z.boolean().meta({ description: 'The engine answered just now, and gives numbers.' }),
+    frozen: z.boolean().meta({ description: 'The sequences have moved to another engine, or are being moved.' }),
+    leader: z.string().nullable(),
+    members: z.array(sequenceMember),
+    lastIndex: number.nullable().meta({ description: 'Of etcd: the last entry of its log that was applied.' }),
+    detail: z.string().meta({ description: 'What this is, or what is wrong and what to do.' }),
+  })
+  .meta({ id: 'SequenceEngine' })
+export const sequencesFrozen = z.object({ frozen: z.boolean() }).meta({ id: 'SequencesFrozen' })
+export const sequencesRecovered = z.object({ ahead: number }).meta({ id: 'SequencesRecovered' })
+
+// What the original had.
+export const originalNumber = z.object({ counter: number }).meta({ id: 'OriginalNumber' })
+export const originalRestore = z
+  .looseObject({ counter: number, force: z.boolean().optional().meta({ description: FORCE }) })
+  .meta({ id: 'OriginalRestore', description: 'What POST /backup has answered.' })
+export const originalStatus = z
+  .object({ leader: z.string().nullable(), members: z.array(sequenceMember), lastIndex: number.nullable() })
+  .meta({ id: 'OriginalStatus' })
+
+const TOKEN = ['unauthorized', 'host-not-allowed'] as const
+const ASKED = [...TOKEN, 'not-over-shards', 'sequence-unavailable', 'log-failed', 'starting', 'closed'] as const
+const CHANGED = [...ASKED, 'cross-site', 'sequence-unknown', 'disk-full', 'busy', 'internal'] as const
+const GIVEN = [...CHANGED, 'sequence-frozen', 'sequence-exhausted', 'key-reused', 'idempotency-key-invalid'] as const
+const BODY = ['media-type-unsupported', 'json-invalid', 'body-invalid', 'body-too-large', 'request-timeout'] as const
+const NAME = ['path-invalid', 'name-invalid', 'name-too-long'] as const
+
+const NAME_PARAM = {
+  name: { schema: sequenceName, description: 'The name, percent-encoded; a slash is %2F.', example: 'orders' },
+} as const
+const MEMBERS = [
+  { name: '0', role: 'leader', address: 'http://10.0.0.1:3000' },
+  { name: '1', role: 'follower', address: 'http://10.0.0.2:3000' },
+]
+const ENGINE = {
+  engine: 'home',
+  faultTolerant: false,
+  reachable: true,
+  frozen: false,
+  leader: '0',
+  members: MEMBERS,
+  lastIndex: null,
+  detail: 'Numbers come from node 0 alone: when it is down there are none.',
+}
+const json = <Schema extends z.ZodType>(schema: Schema, example: unknown) =>
+  ({ 'application/json': { schema, example } }) as const
+
+export const sequenceContract = {
+  next: {
+    method: 'POST',
+    path: '/next',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    keyed: true,
+    summary: 'The next number',
+    description: `Each number once, on any node, in the order of real time. It is that of the sequence "${ORIGINAL_SEQUENCE}". A body is ignored.`,
+    reply: { description: 'The number and a line break.', content: { 'text/plain': { example: '42\n' } } },
+    errors: GIVEN,
+  },
+  readNext: {
+    method: 'GET',
+    path: '/get',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'The last number that POST /next has given',
+    description: 'Never stale: no less than any number that was given before the request.',
+    reply: { description: 'The number; 0 when there was none.', content: json(originalNumber, { counter: 42 }) },
+    errors: ASKED,
+  },
+  readStatus: {
+    method: 'GET',
+    path: '/status',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'Who gives the numbers of POST /next',
+    reply: {
+      description: 'The leader, the members and their roles.',
+      content: json(originalStatus, { leader: '0', members: MEMBERS, lastIndex: null }),
+    },
+    errors: TOKEN,
+  },
+  backUpNext: {
+    method: 'POST',
+    path: '/backup',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'Save the value of POST /next',
+    description: 'Keep the reply: POST /restore takes it.',
+    reply: { description: 'The value.', content: json(originalNumber, { counter: 42 }) },
+    errors: [...ASKED, 'cross-site'],
+  },
+  restoreNext: {
+    method: 'POST',
+    path: '/restore',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'Bring back a saved value of POST /next',
+    description:
+      'Goes through the engine like any other change. A value that was passed already is refused, unless it is forced.',
+    body: { required: true, content: json(originalRestore, { counter: 5000 }) },
+    reply: { description: 'The value; the next number is greater by one.', content: json(originalNumber, { counter: 5000 }) },
+    errors: [...BODY, ...CHANGED, 'sequence-frozen', 'sequence-backwards'],
+  },
+  nextNumbers: {
+    method: 'POST',
+    path: '/v1/sequences/{name}/next',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    keyed: true,
+    summary: 'The next number of a sequence, or the next few',
+    description:
+      'Each number once, on any node, in the order of real time. With an Idempotency-Key a retry on any node gets the same numbers.',
+    params: NAME_PARAM,
+    body: { required: false, content: json(numbersAsked, { count: 3 }) },
+    reply: { description: 'The numbers.', content: json(numbers, { name: 'orders', first: 7, last: 9 }) },
+    errors: [...NAME, ...BODY, 'encoding-unsupported', ...GIVEN],
+  },
+  readSequence: {
+    method: 'GET',
+    path: '/v1/sequences/{name}',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'The last number of a sequence',
+    description: 'Never stale: no less than any number that was given before the request.',
+    params: NAME_PARAM,
+    reply: { description: 'The value; 0 when none was given.', content: json(sequence, { name: 'orders', value: 9 }) },
+    errors: [...NAME, ...ASKED],
+  },
+  readSequences: {
+    method: 'GET',
+    path: '/v1/sequences',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'The sequences and their last numbers',
+    description: 'By the bytes of their names.',
+    query: [
+      { name: 'prefix', many: false, description: 'Only sequences that begin so.', example: 'o' },
+      { name: 'cursor', many: false, description: 'The `next` of the page before.', example: 'b3JkZXJz' },
+      {
+        name: 'limit',
+        many: false,
+        description: 'Most sequences of the page.',
+        schema: z.int().min(1).max(SEQUENCES_MAX).default(SEQUENCES_PRESET),
+        example: 10,
+      },
+    ],
+    reply: {
+      description: 'A page of them.',
+      content: json(sequences, { sequences: [{ name: 'orders', value: 9 }], next: null }),
+    },
+    errors: ['query-invalid', ...ASKED],
+  },
+  setSequence: {
+    method: 'POST',
+    path: '/v1/sequences/{name}/set',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'Let a sequence go on from a value',
+    description: 'For restoring a backup. A value that was passed already is refused, unless it is forced.',
+    params: NAME_PARAM,
+    body: { required: true, content: json(sequenceSet, { value: 5000 }) },
+    reply: { description: 'It is set.', content: json(sequence, { name: 'orders', value: 5000 }) },
+    errors: [...NAME, ...BODY, ...CHANGED, 'sequence-frozen', 'sequence-backwards'],
+  },
+  readSequenceEngine: {
+    method: 'GET',
+    path: '/v1/sequence-engine',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'What holds the sequences, and whether it is reachable',
+    reply: { description: 'The engine.', content: json(sequenceEngine, ENGINE) },
+    errors: TOKEN,
+  },
+  recoverSequences: {
+    method: 'POST',
+    path: '/v1/sequence-engine/recover',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'Go on above what was heard of, after the home has lost its data',
+    description:
+      'Each sequence goes on `ahead` above the greatest number that any node has heard of. Refused as long as nothing is lost.',
+    body: { required: true, content: json(sequenceRecovery, { ahead: 1000 }) },
+    reply: { description: 'Numbers are given again.', content: json(sequencesRecovered, { ahead: 1000 }) },
+    errors: [...BODY, ...CHANGED, 'sequence-sound'],
+  },
+  freezeSequences: {
+    method: 'POST',
+    path: '/v1/sequence-engine/freeze',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'Stop all sequences, to move them to another engine',
+    description: 'Durable. What they are at is then final.',
+    reply: { description: 'They are frozen.', content: json(sequencesFrozen, { frozen: true }) },
+    errors: CHANGED,
+  },
+  thawSequences: {
+    method: 'POST',
+    path: '/v1/sequence-engine/thaw',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'Take a freeze back',
+    description: 'Only right when no other engine has gone on from the frozen values.',
+    reply: { description: 'They go on.', content: json(sequencesFrozen, { frozen: false }) },
+    errors: CHANGED,
+  },
+} as const satisfies Record<string, Operation>

@@ -1,0 +1,122 @@
+// The handlers of sequences: numbers given out once, by name, and the engine behind them. What must not be done twice is the engine's to
+// know; here requests become calls, and its answers replies.
+
+import type { Sequencer, SequenceStatus } from '../sequence/index.ts'
+import { collectBody, mediaTypeOf } from './body.ts'
+import { JSON_BYTES_MAX } from './contract.ts'
+import type { Exchange, Handler, Reply } from './endpoint.ts'
+import { readJson } from './json.ts'
+import { keyOf } from './once.ts'
+import { readCursor, readLimit, writeCursor } from './paging.ts'
+import { Problem } from './problem.ts'
+import { numbersAsked, SEQUENCES_MAX, SEQUENCES_PRESET, sequenceRecovery, sequenceSet } from './sequence-contract.ts'
+import { decodeSegment, parametersOf } from './target.ts'
+import { validate } from './validate.ts'
+
+/** What this layer needs of the sequences. lib/node.ts fills it with the engine that the settings name. */
+export interface ApiSequences extends Pick<Sequencer, 'next' | 'get' | 'list' | 'set' | 'status' | 'freeze' | 'thaw'> {
+  /** Of an engine that can lose what it has given: goes on above what was heard of. @throws CounterError SEQUENCE_SOUND, SEQUENCE_UNAVAILABLE */
+  recover?(ahead: number, options: { readonly force: boolean }): Promise<void>
+}
+
+type SequencesId =
+  | 'nextNumbers'
+  | 'readSequence'
+  | 'readSequences'
+  | 'setSequence'
+  | 'readSequenceEngine'
+  | 'recoverSequences'
+  | 'freezeSequences'
+  | 'thawSequences'
+
+const JSON_TYPE = 'application/json'
+const PATH = '/v1/sequences/'
+const NEXT = '/next'
+const SET = '/set'
+
+export function createSequences({ sequences }: { readonly sequences: ApiSequences }): Record<SequencesId, Handler> {
+  return {
+    async nextNumbers(exchange) {
+      const name = decodeSegment(exchange.path.slice(PATH.length, -NEXT.length))
+      const key = keyOf(exchange.incoming)
+      const body = await bodyOf(exchange)
+      const { count } = body === undefined ? {} : validate(numbersAsked, body)
+      const { first, last, replayed } = await sequences.next(name, { count, key })
+      return reply(`{"name":${JSON.stringify(name)},"first":${first},"last":${last}}`, replayed)
+    },
+
+    async readSequence({ path }) {
+      const name = decodeSegment(path.slice(PATH.length))
+      return reply(JSON.stringify({ name, value: await sequences.get(name) }))
+    },
+
+    async readSequences({ query }) {
+      const given = parametersOf(query, ['prefix', 'cursor', 'limit'])
+      const page = await sequences.list({
+        prefix: given.get('prefix') ?? '',
+        after: readCursor(given.get('cursor')),
+        limit: readLimit(given.get('limit'), SEQUENCES_PRESET, SEQUENCES_MAX),
+      })
+      const last = page.sequences.at(-1)
+      return reply(
+        JSON.stringify({ sequences: page.sequences, next: page.more && last !== undefined ? writeCursor(last.name) : null }),
+      )
+    },
+
+    async setSequence(exchange) {
+      const name = decodeSegment(exchange.path.slice(PATH.length, -SET.length))
+      const { value, force = false } = validate(sequenceSet, await bodyOf(exchange))
+      await sequences.set(name, value, { force })
+      return reply(JSON.stringify({ name, value }))
+    },
+
+    async readSequenceEngine() {
+      return reply(JSON.stringify(engineView(await sequences.status())))
+    },
+
+    async recoverSequences(exchange) {
+      const { ahead, force = false } = validate(sequenceRecovery, await bodyOf(exchange))
+      if (sequences.recover === undefined) {
+        throw new Problem('sequence-sound', 'This engine keeps its numbers on several machines: there is nothing to recover.')
+      }
+      await sequences.recover(ahead, { force })
+      return reply(JSON.stringify({ ahead }))
+    },
+
+    async freezeSequences() {
+      await sequences.freeze()
+      return reply('{"frozen":true}')
+    },
+
+    async thawSequences() {
+      await sequences.thaw()
+      return reply('{"frozen":false}')
+    },
+  }
+}
+
+function engineView({ leader, members, lastIndex, ...status }: SequenceStatus): object {
+  return { ...status, leader: leader ?? null, members: memberViews(members), lastIndex: lastIndex ?? null }
+}
+
+export const memberViews = (members: SequenceStatus['members'] = []): object[] =>
+  members.map(({ name, role, address }) => ({ name, role, address: address ?? null }))
+
+const reply = (body: string, replayed = false): Reply => ({
+  status: 200,
+  contentType: JSON_TYPE,
+  body,
+  ...(replayed && { headers: { 'Idempotency-Replayed': 'true' } }),
+})
+
+/** The JSON of a body; undefined when there is none. */
+export async function bodyOf({ incoming }: Exchange): Promise<unknown> {
+  const body = await collectBody(incoming, JSON_BYTES_MAX)
+  if (body.length === 0) return undefined
+  const type = mediaTypeOf(incoming.headers['content-type'])
+  if (type !== JSON_TYPE) {
+    const got = type === '' ? 'missing' : type
+    throw new Problem('media-type-unsupported', `The Content-Type is ${got}; expected ${JSON_TYPE}.`)
+  }
+  return readJson(body)
+}
