@@ -51,6 +51,8 @@ export type ErrorCode =
   | 'PORT_UNUSABLE'
   | 'IMPORT_INVALID'
   | 'FILE_EXISTS'
+  | 'LOAD_INVALID'
+  | 'RESUME_INVALID'
   | 'CLOSED'
 
 /**
