@@ -25,6 +25,11 @@ export interface HttpTransportOptions {
 
 /** An exchange, a nudge, a probe and a digest may be under way at a time, and an exchange that was just given up. */
 const CONNECTIONS_MAX = 6
+/**
+ * Calls come as often as clients want something of several nodes. They have connections of their own, so that a member that is slow to
+ * answer them is not slow to agree.
+ */
+const CALL_CONNECTIONS_MAX = 32
 /** The other end says how long it keeps an idle connection; this is for those that do not. */
 const KEEP_ALIVE_MS = 4_000
 const KEEP_ALIVE_MS_MAX = 120_000
@@ -38,13 +43,13 @@ export class HttpTransport implements Transport {
   readonly #options: HttpTransportOptions
   readonly #key: Key | undefined
   readonly #agent: Agent
+  readonly #callAgent: Agent
 
   constructor(options: HttpTransportOptions) {
     const { secrets, tls, connectTimeoutMs } = options
     this.#options = options
     this.#key = keysOf(secrets)[0]
-    this.#agent = new Agent({
-      connections: CONNECTIONS_MAX,
+    const agent = {
       pipelining: 1,
       allowH2: false,
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -53,12 +58,14 @@ export class HttpTransport implements Transport {
       headersTimeout: 0,
       bodyTimeout: 0,
       connect: { timeout: connectTimeoutMs, ...(tls === undefined ? {} : clientTls(tls)) },
-    })
+    }
+    this.#agent = new Agent({ ...agent, connections: CONNECTIONS_MAX })
+    this.#callAgent = new Agent({ ...agent, connections: CALL_CONNECTIONS_MAX })
   }
 
   /** Breaks off all requests that are under way. */
-  close(): Promise<void> {
-    return this.#agent.destroy()
+  async close(): Promise<void> {
+    await Promise.all([this.#agent.destroy(), this.#callAgent.destroy()])
   }
 
   async *request(
@@ -80,7 +87,8 @@ export class HttpTransport implements Transport {
     signal?.addEventListener('abort', giveUp)
     let cancel = clock.after(timeoutMs, late)
     try {
-      const reply = await this.#agent.request({
+      const agent = path === '/v1/call' ? this.#callAgent : this.#agent
+      const reply = await agent.request({
         origin: address,
         path,
         method: 'POST',

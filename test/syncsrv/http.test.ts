@@ -40,6 +40,25 @@ test('a request brings its answer, message by message', async () => {
   assert.is(server.counters.requests, 1)
 })
 
+test('calls that hang do not hold up exchanges, nor each other', async () => {
+  let calls = 0
+  const answer: Answer = async function* (path) {
+    if (path === '/v1/call') {
+      calls++
+      await new Promise(() => {})
+    }
+    yield Uint8Array.of(1)
+  }
+  const { url } = await pair.serve({ answer, connectionsMax: 100 })
+  const transport = pair.transport()
+  const hanging = Array.from({ length: 20 }, () => failureOf(collect(transport.request(url, '/v1/call', Uint8Array.of(1), 1000))))
+  await until(() => calls === 20)
+  assert.equal(await collect(transport.request(url, '/v1/exchange', Uint8Array.of(1), 1000)), [Uint8Array.of(1)])
+  pair.clock.advance()
+  while (pair.clock.advance());
+  for (const failure of await Promise.all(hanging)) assert.match(failure, 'PEER_UNREACHABLE')
+})
+
 test('the answering side learns the path, the body and where the request came from', async () => {
   const asked: [SyncPath, number, string][] = []
   const answer: Answer = async function* (path, body, from) {
