@@ -3,6 +3,7 @@
 // it needs when it runs. Data goes to stdout, everything else to stderr.
 
 import { Command, CommanderError } from 'commander'
+import { register as registerAggregate } from './aggregate.ts'
 import { register as registerBackup } from './backup.ts'
 import { register as registerCluster } from './cluster.ts'
 import { register as registerConfig } from './config.ts'
@@ -11,6 +12,7 @@ import { register as registerImport } from './import.ts'
 import { register as registerInspect } from './inspect.ts'
 import { register as registerMaelstrom } from './maelstrom.ts'
 import { register as registerServe } from './serve.ts'
+import { register as registerSharded } from './sharded.ts'
 import { VERSION } from './version.ts'
 
 const EXAMPLES = `Examples:
@@ -19,6 +21,7 @@ const EXAMPLES = `Examples:
   counter config --json                        the settings that hold, and where each came from
   counter inspect ./data                       check a data directory, and see what is in it
   counter import data/base0                    take in the original's data file, a backup, or lines of name and count
+  counter sharded                              three shards and an aggregator, on ports 3000 to 3002 and 4000
   counter cluster                              the members of the cluster, and what each lacks of the others
 `
 
@@ -38,6 +41,8 @@ for (const register of [
   registerImport,
   registerBackup,
   registerCluster,
+  registerAggregate,
+  registerSharded,
   registerMaelstrom,
 ])
   register(program)

@@ -2,18 +2,13 @@
 // words of a node that cannot go on. The node itself is lib/node.ts.
 
 import type { Command } from 'commander'
-import type { Logger } from 'pino'
-import { systemClock } from '../lib/base/clock.ts'
 import { readSettings, type Settings } from '../lib/config.ts'
 import type { CounterNode } from '../lib/node.ts'
 import { banner, warnings } from './banner.ts'
+import { endOnFault, endOnSignal } from './ending.ts'
 import { EXIT } from './exit.ts'
 import { addSettings, flagsOf } from './settings.ts'
 import { VERSION } from './version.ts'
-
-const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const
-/** Ctrl-C under `npm start` arrives twice, from the terminal and from npm: what follows this closely is the same signal. */
-const SAME_SIGNAL_MS = 500
 
 export function register(program: Command): void {
   const command = program
@@ -63,36 +58,5 @@ function factsOf(settings: Settings, node: CounterNode) {
     hasToken: token !== undefined,
     fsync,
     seeds,
-  }
-}
-
-/** A fault of ours: nothing is known of the state any more, and the log on disk is the truth. */
-function endOnFault(logger: Logger): void {
-  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
-    process.on(event, (error: unknown) => {
-      logger.fatal({ err: error }, `${event}: the node ends; start it again, and report this`)
-      process.exit(EXIT.failure)
-    })
-  }
-}
-
-function endOnSignal(logger: Logger, current: () => CounterNode | undefined): void {
-  let endingSinceMs: number | undefined
-  for (const [signal, code] of Object.entries(SIGNALS)) {
-    process.on(signal, async () => {
-      const nowMs = systemClock.monotonicMs()
-      if (endingSinceMs !== undefined) {
-        if (nowMs - endingSinceMs > SAME_SIGNAL_MS) process.exit(code)
-        return
-      }
-      endingSinceMs = nowMs
-      const node = current()
-      logger.info(
-        { signal },
-        node === undefined ? 'ends while starting' : 'ends after the requests under way; a second signal ends it at once',
-      )
-      await node?.close()
-      process.exit(EXIT.ok)
-    })
   }
 }

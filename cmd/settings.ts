@@ -1,12 +1,13 @@
 // Every setting as a flag of a command, and the flags given as lib/config.ts wants them.
 
 import { type Command, Option } from 'commander'
-import { CONFIG_ENV, flagOf, SETTINGS, type Setting } from '../lib/config.ts'
+import { CONFIG_ENV, flagOf, SETTINGS, type Setting, type SettingName } from '../lib/config.ts'
 
-/** Adds `--config` and a flag for each setting to `command`. */
-export function addSettings(command: Command): Command {
+/** Adds `--config` and a flag for each setting to `command`, but for those that the command has a use of its own for. */
+export function addSettings(command: Command, without: readonly SettingName[] = []): Command {
   command.option('--config <file>', `a file with more settings, one NAME=value a line [${CONFIG_ENV}]`)
-  for (const setting of Object.values<Setting<unknown>>(SETTINGS)) {
+  for (const [name, setting] of Object.entries<Setting<unknown>>(SETTINGS)) {
+    if (without.includes(name as SettingName)) continue
     command.addOption(new Option(`--${flagOf(setting.env)} <value>`, describe(setting)))
   }
   return command

@@ -12,6 +12,7 @@ import {
   oneOf,
   port,
   seedList,
+  shardList,
   text,
   token,
   wholeNumber,
@@ -167,6 +168,32 @@ export const SETTINGS = {
     duration('1s', '30d'),
     '24h',
     'How long the numbers that a request with an `Idempotency-Key` got are remembered, and given again to a retry.',
+  ),
+  shards: setting(
+    'COUNTER_SHARDS',
+    shardList,
+    '',
+    'For `counter aggregate`: the public ports of the shards. `http://a:3000,http://b1:3000|http://b2:3000` are two shards, the second with two ' +
+      'replicas. The order says which names each shard has, and the shards keep it: it never changes.',
+  ),
+  shardTimeoutMs: setting(
+    'COUNTER_SHARD_TIMEOUT',
+    duration('10ms', '10m'),
+    '2s',
+    'How long an aggregator waits for a shard. A read then says that the shard is missing, a write that it may have been counted. ' +
+      'Higher: slow shards are waited for. A write with `w` may take `COUNTER_WRITE_TIMEOUT` longer.',
+  ),
+  shardHedgeMs: setting(
+    'COUNTER_SHARD_HEDGE',
+    duration('0', '10m'),
+    '50ms',
+    'When a replica has not answered a read for so long, an aggregator asks another beside it. Lower: fewer slow reads, more load. Zero: never.',
+  ),
+  shardConnectionsMax: setting(
+    'COUNTER_SHARD_CONNECTIONS',
+    wholeNumber(1, 10_000),
+    '64',
+    'Connections of an aggregator to one replica, each with one request at a time. Four times as many requests wait; further ones get 503.',
   ),
   legacySync: setting(
     'COUNTER_LEGACY_SYNC',

@@ -116,6 +116,25 @@ export const seedList: Kind<readonly string[]> = {
   },
 }
 
+/** Shards with commas between; the replicas of one with bars between. No address comes twice. */
+export const shardList: Kind<readonly (readonly string[])[]> = {
+  text: 'base URLs with commas between the shards and `|` between the replicas of one',
+  read(value) {
+    const seen = new Set<string>()
+    const shards = list(
+      value,
+      (part) => {
+        const replicas = part.split('|').map((url) => baseUrlOf(url.trim()))
+        const isNew = (url: string | undefined): url is string =>
+          url !== undefined && !seen.has(url) && seen.add(url) !== undefined
+        return replicas.every(isNew) ? part : undefined
+      },
+      'should be base URLs of public ports such as http://a:3000,http://b1:3000|http://b2:3000, each once',
+    )
+    return Object.freeze(shards.map((part) => Object.freeze(part.split('|').map((url) => baseUrlOf(url.trim())!))))
+  },
+}
+
 /** A base URL, kept without a slash at its end. */
 export const baseUrl: Kind<string> = {
   text: 'base URL such as `http://b.example:3001`',

@@ -59,6 +59,8 @@ const NOWHERE: Endpoint = { method: '*', path: '*', auth: false, writes: false }
 
 /** Operations that every API has, made here. */
 type OwnId = 'live' | 'ready' | 'metrics' | 'explore' | 'readDefinition'
+/** Operations whose handlers are given. */
+export type HandledId = Exclude<OperationId, OwnId>
 
 /**
  * Binds the handlers of all other operations.
@@ -66,7 +68,7 @@ type OwnId = 'live' | 'ready' | 'metrics' | 'explore' | 'readDefinition'
  */
 export function assembleApi(
   options: AppOptions,
-  others: Record<Exclude<OperationId, OwnId>, Handler>,
+  others: Record<HandledId, Handler>,
   shapes: Partial<Record<OperationId, ShapeFailure>> = {},
 ): Api {
   const { metrics, version, assetsDirectory, random } = options

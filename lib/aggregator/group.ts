@@ -1,0 +1,152 @@
+// A shard: one replica, or a group of replicas that are one cluster and so hold the same counts. One of them is asked, and no two are ever
+// added up. Reads go on to the next that lives, beside a slow one too. Writes go on only while it is certain that they were not counted, and
+// those with a key never: what a replica has answered to a key is known to that replica alone (docs/decisions/0015).
+
+import type { Clock } from '../base/clock.ts'
+import type { Replica } from './replica.ts'
+import { type ShardCall, type ShardReply, Unanswered } from './transport.ts'
+
+export interface GroupOptions {
+  readonly shard: number
+  readonly replicas: readonly Replica[]
+  readonly clock: Clock
+  /** After so long a read asks a second replica beside the first, in milliseconds; 0: never. */
+  readonly hedgeMs: number
+}
+
+/** No answer, or that of the replica. */
+export type Heard = ShardReply | Unanswered
+
+/** Of a hundred reads, so many may ask a second replica. */
+const HEDGE_PERCENT = 10
+const HEDGES_MAX = 20
+/** A keyed write whose answer was lost is sent again to the same replica, so often. */
+const REPEATS_MAX = 2
+/** A repetition with less time than this is of no use. */
+const REPEAT_MS_MIN = 100
+
+export class ShardGroup {
+  readonly shard: number
+  readonly replicas: readonly Replica[]
+  readonly #clock: Clock
+  readonly #hedgeMs: number
+  /** In hundredths: each read earns HEDGE_PERCENT, a hedge costs 100. */
+  #hedgeBudget = HEDGES_MAX * 100
+
+  constructor({ shard, replicas, clock, hedgeMs }: GroupOptions) {
+    this.shard = shard
+    this.replicas = replicas
+    this.#clock = clock
+    this.#hedgeMs = hedgeMs
+  }
+
+  /** Those that may be asked, the preferred one first. */
+  usable(): Replica[] {
+    return this.replicas.filter(({ state }) => state === 'up')
+  }
+
+  /** The home of a key: always the same one of all, whether it lives or not. @param digest of the key */
+  homeOf(digest: Uint8Array): Replica {
+    return this.replicas[((digest[0]! << 8) | digest[1]!) % this.replicas.length]!
+  }
+
+  /** The first good answer of any replica; the last bad one when there is none. Never rejects. */
+  read(call: ShardCall, timeoutMs: number): Promise<Heard> {
+    const order = this.usable()
+    if (order.length === 0) return Promise.resolve(this.#nobody())
+    const endMs = this.#clock.monotonicMs() + timeoutMs
+    this.#hedgeBudget = Math.min(HEDGES_MAX * 100, this.#hedgeBudget + HEDGE_PERCENT)
+    if (order.length === 1) return heard(order[0]!.call(call, timeoutMs))
+
+    return new Promise((resolve) => {
+      const aborters: AbortController[] = []
+      let next = 0
+      let underWay = 0
+      let settled = false
+      const settle = (answer: Heard): void => {
+        settled = true
+        cancelHedge()
+        resolve(answer)
+        for (const aborter of aborters) aborter.abort()
+      }
+      const ask = (): void => {
+        const aborter = new AbortController()
+        aborters.push(aborter)
+        underWay++
+        void heard(order[next++]!.call(call, endMs - this.#clock.monotonicMs(), aborter.signal)).then((answer) => {
+          underWay--
+          if (settled) return
+          const isLast = next === order.length || this.#clock.monotonicMs() >= endMs
+          if (!isAnother(answer) || (isLast && underWay === 0)) settle(answer)
+          else if (!isLast) ask()
+        })
+      }
+      const hedge = (): void => {
+        if (settled || next === order.length || this.#hedgeBudget < 100) return
+        this.#hedgeBudget -= 100
+        ask()
+      }
+      let cancelHedge = (): void => {}
+      if (this.#hedgeMs > 0 && this.#hedgeMs < timeoutMs) cancelHedge = this.#clock.after(this.#hedgeMs, hedge)
+      ask()
+    })
+  }
+
+  /** A write without a key: the next replica is asked as long as the last one certainly has not counted. Never rejects. */
+  async write(call: ShardCall, timeoutMs: number): Promise<Heard> {
+    const endMs = this.#clock.monotonicMs() + timeoutMs
+    let answer: Heard = this.#nobody()
+    for (const replica of this.usable()) {
+      const leftMs = endMs - this.#clock.monotonicMs()
+      if (leftMs <= 0) break
+      answer = await heard(replica.call(call, leftMs))
+      if (!isUncounted(answer)) break
+    }
+    return answer
+  }
+
+  /** A write with a key, at the home of the key; an answer that was lost is asked for again there. Never rejects. */
+  async writeOnce(call: ShardCall, home: Replica, timeoutMs: number): Promise<Heard> {
+    if (home.state !== 'up') {
+      return new Unanswered('unsent', `writes with this key belong to one replica: ${home.trouble}`)
+    }
+    const endMs = this.#clock.monotonicMs() + timeoutMs
+    let answer: Heard | undefined
+    for (let repeat = 0; repeat <= REPEATS_MAX; repeat++) {
+      const leftMs = endMs - this.#clock.monotonicMs()
+      if (answer !== undefined && leftMs < REPEAT_MS_MIN) break
+      const before: Heard | undefined = answer
+      answer = await heard(home.call(call, leftMs))
+      // What may have been counted once stays so, whatever becomes of the repetition.
+      if (before !== undefined && !isFinal(answer)) answer = new Unanswered('unknown', (before as Unanswered).message)
+      if (!(answer instanceof Unanswered)) break
+      if (answer.silence !== 'unknown') break
+    }
+    return answer!
+  }
+
+  #nobody(): Unanswered {
+    return new Unanswered('unsent', this.replicas.map(({ trouble }) => trouble).join('; '))
+  }
+}
+
+function heard(call: Promise<ShardReply>): Promise<Heard> {
+  return call.catch((error: unknown) => {
+    if (error instanceof Unanswered) return error
+    throw error
+  })
+}
+
+/** Whether another replica may do better: no answer, one of a node in trouble, or of one that lags behind a session. */
+const isAnother = (answer: Heard): boolean =>
+  answer instanceof Unanswered || answer.status >= 500 || answer.status === 412 || answer.status === 421
+
+/** Whether the replica has said what became of the key. */
+const isFinal = (answer: Heard): boolean => !(answer instanceof Unanswered) && answer.status < 500 && answer.status !== 421
+
+/** Whether it is certain that the write was not counted, and that another replica may take it. */
+function isUncounted(answer: Heard): boolean {
+  if (answer instanceof Unanswered) return answer.silence !== 'unknown'
+  const passing = answer.status === 503 || answer.status === 507 || answer.status === 421
+  return passing && /"applied":"no"/.test(answer.body)
+}

@@ -1,0 +1,132 @@
+// Asks each replica now and then whether it answers, which map of slots it keeps and which shard it is; gives it the map when it keeps none. Only
+// what a probe has found sound is asked anything else, so a circuit is mended here, and shards in the wrong order never get a request.
+
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import { SlotMap } from '../cluster/index.ts'
+import type { ShardGroup } from './group.ts'
+import type { Replica, ReplicaState } from './replica.ts'
+import { type ShardReply, Unanswered } from './transport.ts'
+
+export interface ProberOptions {
+  readonly map: SlotMap
+  readonly groups: readonly ShardGroup[]
+  readonly headers: Readonly<Record<string, string>>
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Called after each sound answer. */
+  readonly onAnswer: (group: ShardGroup) => void
+}
+
+const PATH = '/v1/cluster/slots'
+
+interface Found {
+  readonly state: ReplicaState
+  readonly detail: string
+}
+
+export class Prober {
+  readonly #options: ProberOptions
+  readonly #cancels = new Map<Replica, () => void>()
+  #stopped = false
+
+  constructor(options: ProberOptions) {
+    this.#options = options
+  }
+
+  /** Resolves when each replica has been asked once. */
+  async start(): Promise<void> {
+    const { groups } = this.#options
+    await Promise.all(groups.flatMap((group) => group.replicas.map((replica) => this.#turn(group, replica))))
+  }
+
+  stop(): void {
+    this.#stopped = true
+    for (const cancel of this.#cancels.values()) cancel()
+  }
+
+  async #turn(group: ShardGroup, replica: Replica): Promise<void> {
+    const { clock, random, intervalMs, logger, onAnswer } = this.#options
+    const before = replica.state
+    const { state, detail } = await this.#find(group.shard, replica)
+    if (this.#stopped) return
+    replica.set(state, detail)
+    const fields = { shard: group.shard, replica: replica.url }
+    if (state !== before && state === 'up') logger.info(fields, 'a replica of a shard answers')
+    else if (state !== before) logger.warn({ ...fields, detail }, 'a replica of a shard is not in service')
+    if (state === 'up') onAnswer(group)
+    // Spread, so that several aggregators do not ask in step.
+    const waitMs = intervalMs * (0.75 + (random.uint32() / 2 ** 32) * 0.5)
+    this.#cancels.set(
+      replica,
+      clock.after(waitMs, () => void this.#turn(group, replica)),
+    )
+  }
+
+  async #find(shard: number, replica: Replica): Promise<Found> {
+    const { headers, timeoutMs, map } = this.#options
+    try {
+      const shown = await replica.probe({ method: 'GET', path: PATH, headers }, timeoutMs)
+      if (shown.status !== 200) return { state: 'down', detail: statusText(shown) }
+      const kept = readKept(shown.body)
+      if (kept === undefined) return { state: 'conflict', detail: 'its answer about slots is none; is it a node of Counter?' }
+      if (kept.tag !== '') return this.#compare(shard, kept)
+      const body = JSON.stringify({ ...map.plain(), shard })
+      const given = await replica.probe(
+        { method: 'POST', path: PATH, headers: { ...headers, 'content-type': 'application/json' }, body },
+        timeoutMs,
+      )
+      if (given.status === 200) return { state: 'up', detail: '' }
+      return { state: given.status === 409 ? 'conflict' : 'down', detail: statusText(given) }
+    } catch (error) {
+      if (error instanceof Unanswered) return { state: 'down', detail: error.message }
+      throw error
+    }
+  }
+
+  #compare(shard: number, kept: Kept): Found {
+    const { map } = this.#options
+    if (kept.tag === map.tag && kept.shard === shard) return { state: 'up', detail: '' }
+    const detail =
+      kept.tag === map.tag
+        ? `it is shard ${kept.shard} and COUNTER_SHARDS names it in the place of shard ${shard}`
+        : `it keeps the map ${kept.tag} of ${kept.shards} shards, and COUNTER_SHARDS makes ${map.tag} of ${map.shards}`
+    return { state: 'conflict', detail: `${detail}; name the shards in COUNTER_SHARDS as they were first named` }
+  }
+}
+
+interface Kept {
+  /** '' when it keeps none. */
+  readonly tag: string
+  readonly shard: number
+  readonly shards: number
+}
+
+function readKept(body: string): Kept | undefined {
+  try {
+    const plain = JSON.parse(body) as { version?: unknown; shard?: unknown }
+    if (plain.version === 0) return { tag: '', shard: 0, shards: 0 }
+    const map = SlotMap.read(plain)
+    return Number.isSafeInteger(plain.shard) ? { tag: map.tag, shard: plain.shard as number, shards: map.shards } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const SAID_LENGTH_MAX = 200
+
+/** What a reply that is no answer says, in a line. */
+export function statusText({ status, body }: ShardReply): string {
+  let said = ''
+  try {
+    const { detail } = JSON.parse(body) as { detail?: unknown }
+    if (typeof detail === 'string') said = `: ${detail.slice(0, SAID_LENGTH_MAX)}`
+  } catch {
+    // Only a problem document has something to say.
+  }
+  return `it answers with status ${status}${said}`
+}

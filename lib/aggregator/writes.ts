@@ -1,0 +1,115 @@
+// Writes over shards: each part to the shard that has its names, all at once. A shard counts its part whole or not at all; over shards there is
+// no such promise, so that what became of each part is told apart.
+
+import { type Calls, type OnceOnShards, onceOf, type WriteAsk } from './calls.ts'
+import type { ShardGroup } from './group.ts'
+import { type Part, partOf } from './part.ts'
+import type { Piece } from './pieces.ts'
+import { type ShardCall, Unanswered } from './transport.ts'
+
+export interface WritesOptions {
+  readonly calls: Calls
+  readonly groups: readonly ShardGroup[]
+  /** For a request to a shard, in milliseconds. */
+  readonly timeoutMs: number
+  /** What a write that waits for other members may take longer. */
+  readonly writeTimeoutMs: number
+  /** Where the turns of the total start. */
+  readonly turn: number
+  /** What a shard has of the total by now, in digits. */
+  readonly onTotal: (shard: number, digits: string) => void
+}
+
+const encoder = new TextEncoder()
+
+export class Writes {
+  readonly #options: WritesOptions
+  #turn: number
+
+  constructor(options: WritesOptions) {
+    this.#options = options
+    this.#turn = options.turn % options.groups.length
+  }
+
+  /** Counts the pieces, each on its shard. When a shard that is needed is known to be out of service, nothing is sent at all. */
+  async increment(pieces: readonly Piece[], ask: WriteAsk): Promise<Part[]> {
+    const once = onceOf(ask)
+    const absent = [...new Set(pieces.map(({ shard }) => shard))].flatMap((shard) => this.#absent(shard, once))
+    if (absent.length > 0) return absent
+    const byShard = new Map<number, Piece[]>()
+    for (const piece of pieces) byShard.set(piece.shard, [...(byShard.get(piece.shard) ?? []), piece])
+    const parts = await Promise.all(Array.from(byShard, ([shard, own]) => this.#incrementShard(shard, own, ask, once)))
+    return parts.flat()
+  }
+
+  /** One counter, whose new value the part brings. @param body as the client sent it, or none */
+  async incrementOne(name: string, path: string, body: Uint8Array | undefined, ask: WriteAsk): Promise<Part> {
+    const { calls } = this.#options
+    const once = onceOf(ask)
+    const shard = calls.shardOf(name)
+    const [absent] = this.#absent(shard, once)
+    if (absent !== undefined) return absent
+    return this.#write(shard, calls.write(shard, path, ask, once, body), ask, once)
+  }
+
+  /**
+   * Adds to the total, on any shard that lives, each in its turn; the next one when one certainly has not counted. With a key the shard is that of
+   * the key, so that a retry finds it again.
+   */
+  async addToTotal(delta: bigint | number, ask: WriteAsk): Promise<Part> {
+    const { calls, groups } = this.#options
+    const once = onceOf(ask)
+    const body = encoder.encode(`{"value":${delta}}`)
+    const send = async (shard: number): Promise<Part> => {
+      const [absent] = this.#absent(shard, once)
+      if (absent !== undefined) return absent
+      const part = await this.#write(shard, calls.write(shard, '/increment', ask, once, body), ask, once)
+      const digits = part.state === 'done' && !part.replayed ? /"count":(-?\d+)/.exec(part.body)?.[1] : undefined
+      if (digits !== undefined) this.#options.onTotal(shard, digits)
+      return part
+    }
+    if (once !== undefined) return send(((once.digest[2]! << 8) | once.digest[3]!) % groups.length)
+    let part: Part | undefined
+    // The turn of a shard that is missing goes to the next one, and the turns go on from there, so that the others share it evenly.
+    for (let step = 0; step < groups.length; step++) {
+      this.#turn = (this.#turn + 1) % groups.length
+      part = await send(this.#turn)
+      if (!isUncounted(part)) break
+    }
+    return part!
+  }
+
+  /** The pieces of one shard, one after the other, up to the first that fails. */
+  async #incrementShard(shard: number, pieces: readonly Piece[], ask: WriteAsk, once: OnceOnShards | undefined): Promise<Part[]> {
+    const parts: Part[] = []
+    for (const [index, { body }] of pieces.entries()) {
+      const part = await this.#write(shard, this.#options.calls.write(shard, '/v1/increments', ask, once, body, index), ask, once)
+      parts.push(part)
+      if (part.state !== 'done') break
+    }
+    return parts
+  }
+
+  async #write(shard: number, call: ShardCall, { level }: WriteAsk, once: OnceOnShards | undefined): Promise<Part> {
+    const { timeoutMs, writeTimeoutMs, groups } = this.#options
+    const group = groups[shard]!
+    const limitMs = level === undefined || level === 1 ? timeoutMs : timeoutMs + writeTimeoutMs
+    const heard = await (once === undefined
+      ? group.write(call, limitMs)
+      : group.writeOnce(call, group.homeOf(once.digest), limitMs))
+    return partOf(shard, heard, true)
+  }
+
+  /** A part for a shard that cannot be asked now; none when it can. */
+  #absent(shard: number, once: OnceOnShards | undefined): Part[] {
+    const group = this.#options.groups[shard]!
+    const asked = once === undefined ? group.replicas : [group.homeOf(once.digest)]
+    if (asked.some(({ state }) => state === 'up')) return []
+    const detail = asked.map(({ trouble }) => trouble).join('; ')
+    return [partOf(shard, new Unanswered('unsent', detail), true)]
+  }
+}
+
+/** Whether another shard may take it: a full disk, too, is that of one shard. */
+const isUncounted = (part: Part): boolean =>
+  part.state === 'unsent' || part.state === 'busy' || (part.state === 'refused' && part.status === 507)

@@ -1,0 +1,88 @@
+// What an API over shards needs of the router behind it. lib/aggregator has it. What became of a request to a shard is data here and no error,
+// because the other shards may have done well.
+
+import type { SlotMap } from '../../cluster/index.ts'
+import type { Batch } from '../../storage/index.ts'
+import type { WriteLevel } from '../cluster.ts'
+import type { Once } from '../store.ts'
+
+/** What goes along with each request of a client. */
+export interface Ask {
+  /** The request id. */
+  readonly id: string
+  /** Of each shard, its own part of the session. */
+  readonly session: ReadonlyMap<number, string>
+}
+
+export interface WriteAsk extends Ask {
+  readonly once: Once | undefined
+  readonly level: WriteLevel | undefined
+}
+
+/** What became of one request to a shard. */
+export type Part = { readonly shard: number } & (
+  | {
+      readonly state: 'done'
+      readonly status: number
+      readonly body: string
+      readonly session: string | undefined
+      readonly level: string | undefined
+      readonly replayed: boolean
+    }
+  /** The shard says no, in a problem document. */
+  | { readonly state: 'refused'; readonly status: number; readonly body: string; readonly retryAfter: string | undefined }
+  /** Nothing was counted: it was not sent, or the shard is not in service. */
+  | { readonly state: 'unsent' | 'busy'; readonly detail: string }
+  /** It was sent and not answered; it may have been counted. */
+  | { readonly state: 'unknown'; readonly detail: string }
+)
+
+export interface LastKnown {
+  readonly digits: string
+  readonly ageMs: number
+}
+
+/** A value as digits; undefined where the shard is missing, with what was last seen. */
+export interface Gathered {
+  readonly value: string | undefined
+  readonly lastKnown: LastKnown | undefined
+  readonly shard: number
+}
+
+export interface GatheredAll {
+  readonly values: readonly Gathered[]
+  readonly missing: readonly Part[]
+  readonly refused: Part | undefined
+  readonly sessions: ReadonlyMap<number, string>
+}
+
+export interface ShardView {
+  readonly shard: number
+  readonly replicas: readonly {
+    readonly url: string
+    readonly state: 'unknown' | 'up' | 'down' | 'conflict'
+    readonly detail: string
+    readonly stateMs: number
+    readonly underWay: number
+    readonly waiting: number
+  }[]
+}
+
+/** The names of one shard, ready to be sent. */
+export interface ShardPiece {
+  readonly shard: number
+  readonly body: Uint8Array
+}
+
+export interface ApiShards {
+  readonly map: SlotMap
+  view(): readonly ShardView[]
+  /** Names by shard. The batch may be used again when it has resolved. */
+  split(batch: Batch): readonly ShardPiece[] | Promise<readonly ShardPiece[]>
+  /** When a shard that is needed is known to be out of service, nothing is sent, and the parts are those of such shards alone. */
+  increment(pieces: readonly ShardPiece[], ask: WriteAsk): Promise<readonly Part[]>
+  incrementOne(name: string, path: string, body: Uint8Array | undefined, ask: WriteAsk): Promise<Part>
+  addToTotal(delta: number | bigint, ask: WriteAsk): Promise<Part>
+  values(names: readonly string[], ask: Ask): Promise<GatheredAll>
+  total(ask: Ask): Promise<GatheredAll>
+}

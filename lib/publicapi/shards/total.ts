@@ -1,0 +1,52 @@
+// The one total over shards: an addition goes to any shard that lives, the sum is over all. A shard that is missing is never taken for 0: what it
+// had when it was last asked stands in for it, and is said to.
+
+import type { Handler } from '../endpoint.ts'
+import { readAddition } from '../total.ts'
+import { askOf, requiresComplete, withOnce, writeAskOf } from './ask.ts'
+import { sumOf } from './counting.ts'
+import { checkDone, checkShown, doneReply, lastKnownOf, missingOf, shownHeaders } from './report.ts'
+import type { ApiShards, GatheredAll } from './router.ts'
+
+export interface ShardsTotalOptions {
+  readonly shards: ApiShards
+  readonly bodyBytesMax: number
+}
+
+const JSON_TYPE = 'application/json'
+
+export function createShardsTotal({ shards, bodyBytesMax }: ShardsTotalOptions): Record<'addToTotal' | 'readTotal', Handler> {
+  return {
+    async addToTotal(exchange) {
+      const start = writeAskOf(exchange)
+      const { value, fingerprint } = await readAddition(exchange, bodyBytesMax)
+      const ask = withOnce(start, fingerprint)
+      const part = await shards.addToTotal(value, ask)
+      checkDone([part], fingerprint)
+      const body = part.state === 'done' ? part.body.replace(/"shardId":\d+/, `"shardId":${part.shard}`) : ''
+      return { ...doneReply([part], ask), contentType: JSON_TYPE, body }
+    },
+
+    async readTotal(exchange) {
+      const isComplete = requiresComplete(exchange)
+      const ask = askOf(exchange)
+      const all = await shards.total(ask)
+      checkShown(all, isComplete, [])
+      return { status: 200, contentType: JSON_TYPE, body: totalJson(all), headers: shownHeaders(all, ask) }
+    },
+  }
+}
+
+/** The total is null when of a missing shard nothing was ever heard: any number would pass it off as 0. */
+function totalJson({ values, missing }: GatheredAll): string {
+  const sum = sumOf(values)
+  if (sum !== undefined) return `{"total":${sum}}`
+  const best = sumOf(values.map((one) => ({ ...one, value: one.value ?? one.lastKnown?.digits })))
+  const shards = missingOf(missing).missing.map(({ shard, detail }) => {
+    const last = lastKnownOf(values[shard]?.lastKnown)
+    const known = last === undefined ? 'null' : `{"value":${last.digits},"ageSeconds":${last.ageSeconds}}`
+    return `{"shard":${shard},"detail":${JSON.stringify(detail)},"lastKnown":${known}}`
+  })
+  const answered = sumOf(values.filter(({ value }) => value !== undefined))
+  return `{"total":${best ?? 'null'},"complete":false,"answered":${answered},"missing":[${shards.join(',')}]}`
+}
