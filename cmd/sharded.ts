@@ -1,5 +1,6 @@
-// `counter sharded`: the original sharded counter in one command. Starts some shards, each a node on its own with a data directory of its own, and an
-// aggregator before them, each a process; ends them together. A shard that dies is not started again: the others go on, and the aggregator says what is missing.
+// `counter sharded`: the original sharded counter in one command. Starts some shards, each a node on its own with a data directory of its own,
+// and an aggregator before them, each a process; ends them together. A shard that dies is not started again: the others go on, and the
+// aggregator says what is missing.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -35,8 +36,8 @@ export function register(program: Command): void {
     .command('sharded')
     .summary('run shards and an aggregator together')
     .description(
-      'Starts shards and an aggregator, each a process, and ends them together. The settings are those of all of them; --public-port is that of the ' +
-        'aggregator (default 4000), and each shard has a folder of its own in the data directory.',
+      'Starts shards and an aggregator, each a process, and ends them together. The settings are those of all of them; --public-port is ' +
+        'that of the aggregator (default 4000), and each shard has a folder of its own in the data directory.',
     )
     .addHelpText('before', EXAMPLES)
     .addOption(

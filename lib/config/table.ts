@@ -173,8 +173,8 @@ export const SETTINGS = {
     'COUNTER_SHARDS',
     shardList,
     '',
-    'For `counter aggregate`: the public ports of the shards. `http://a:3000,http://b1:3000|http://b2:3000` are two shards, the second with two ' +
-      'replicas. The order says which names each shard has, and the shards keep it: it never changes.',
+    'For `counter aggregate`: the public ports of the shards. `http://a:3000,http://b1:3000|http://b2:3000` are two shards, the second ' +
+      'with two replicas. The order says which names each shard has, and the shards keep it: it never changes.',
   ),
   shardTimeoutMs: setting(
     'COUNTER_SHARD_TIMEOUT',
