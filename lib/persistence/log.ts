@@ -373,7 +373,8 @@ export class Log {
 
   /** A last frame that says that all before it is on disk: rot in it is then told from a torn tail. A full disk may miss it. */
   async #writeMark(): Promise<void> {
-    const { writer } = this.#open
+    // Not in the open group: nobody would ever settle that.
+    const { writer } = new Group()
     writer.uint8(RECORD_MARK)
     writer.uint32(0)
     if (this.#segment.offsetOf(this.#end) + writer.length > this.#segment.reserved) return

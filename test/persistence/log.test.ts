@@ -205,6 +205,26 @@ test('close waits for what was written, and later writes are refused with CLOSED
   }
 })
 
+test('who reads while the store is closed, or afterwards, gets an answer', async () => {
+  const machine = new Machine()
+  const store = await machine.open()
+  await machine.settle(machine.write(store, { hot: 1 }))
+  const reads: Promise<void>[] = []
+  let closed = false
+  const closing = store.close().then(() => {
+    closed = true
+  })
+  do {
+    const read = store.settled()
+    if (read) reads.push(read)
+  } while ((await machine.step()) || !closed)
+  await closing
+  assert.is(store.settled(), undefined)
+  await machine.settle(Promise.all(reads))
+  const { tenants } = await machine.settle(store.tenants({ prefix: '', after: undefined, limit: 1 }))
+  assert.equal(tenants, [])
+})
+
 test('a store that is closed while room is being made leaves nothing open', async () => {
   for (let steps = 0; steps < 40; steps++) {
     const machine = new Machine()
