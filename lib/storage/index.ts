@@ -11,7 +11,7 @@ export type { Item, ItemChange } from './items.ts'
 export type { Count, ReplicaOptions } from './replica.ts'
 export { Replica } from './replica.ts'
 export type { SinceStart, SinceStep } from './since.ts'
-export { TenantList, type TenantPage, type TenantQuery } from './tenant-list.ts'
+export { type TenantCount, TenantList, type TenantPage, type TenantQuery } from './tenant-list.ts'
 export type { ChangedTotals } from './totals.ts'
 export type { ReplicaId } from './vector.ts'
 export {

@@ -4,6 +4,7 @@ import type { ByteReader } from '../../lib/base/bytes.ts'
 import { readSnapshot } from '../../lib/persistence/snapshot.ts'
 import { DecodedDelta, replicaKey } from '../../lib/storage/index.ts'
 import { bytesFile } from '../support/bytes-file.ts'
+import { versionsIn } from './item-versions.ts'
 
 export class CheckCells {
   readonly #contents = new Map<string, string>()
@@ -20,10 +21,11 @@ export class CheckCells {
           const name = Buffer.from(delta.bytes.subarray(delta.nameFrom[row]!, delta.nameTo[row]!)).toString()
           const replica = replicaKey(delta.columns[delta.cellColumn[cell]!]!)
           const place = `${name} of ${replica} at ${delta.cellSeq[cell]}`
-          const content = delta.cellWords.subarray(cell * 4, cell * 4 + 4).join()
-          const before = this.#contents.get(place)
-          if (before !== undefined && before !== content) found.push(`${place} was ${before} and is ${content}`)
-          this.#contents.set(place, content)
+          found.push(...this.#seen(place, delta.cellWords.subarray(cell * 4, cell * 4 + 4).join()))
+        }
+        for (const [id, version] of versionsIn(delta)) {
+          const place = `item ${id} of ${replicaKey(version)} at ${version.seq}`
+          found.push(...this.#seen(place, `${version.tenant} at ${version.stamp}`))
         }
       },
       reply: (reader: ByteReader) => {
@@ -35,6 +37,12 @@ export class CheckCells {
     }
     await readSnapshot(bytesFile(backup), 'backup', sink, async () => {})
     return found
+  }
+
+  #seen(place: string, content: string): string[] {
+    const before = this.#contents.get(place)
+    this.#contents.set(place, content)
+    return before === undefined || before === content ? [] : [`${place} was ${before} and is ${content}`]
   }
 
   /** What was shown may have been lost, so that its numbers may be used again. */

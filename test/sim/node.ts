@@ -20,6 +20,7 @@ import { checkStart } from './check-start.ts'
 import { checkTail } from './check-tail.ts'
 import { checkWhole } from './check-whole.ts'
 import { Ledger, type Op } from './ledger.ts'
+import { NodeItems } from './node-items.ts'
 import { Rot } from './rot.ts'
 
 export interface HistoryResult {
@@ -32,6 +33,8 @@ export interface HistoryResult {
 
 const REFUSALS = new Set(['DISK_FULL', 'LOG_BUSY', 'LOG_FAILED', 'CLOSED'])
 const ERRORS: readonly Fault[] = ['EIO', 'EIO', 'ENOSPC', 'EMFILE', 'short', 'short']
+/** One history in so many has items and notes too; the others are what they were before there were any. */
+const ITEMS_EVERY = 3
 
 export async function runHistory(seed: number): Promise<HistoryResult> {
   const history = new History(seed)
@@ -52,12 +55,15 @@ class History {
   readonly #cells = new CheckCells()
   readonly #places = new CheckPlaces()
   readonly #rot: Rot
+  readonly #items: NodeItems | undefined
   #store: Store | undefined
   #open = new Set<Promise<unknown>>()
   /** A fault that is planned has hit since this was cleared. */
   #faultHit = false
   /** The newest acknowledged increments may be gone. */
   #tailMayBeLost = false
+  /** It rotted, in a way that no start can tell from a torn write. */
+  #tailRotted = false
   /** The log may fail: an error other than a full disk has hit. */
   #mayFail = false
   #hasFailed: CounterError | undefined
@@ -75,6 +81,16 @@ class History {
       queueBytesMax: this.#oneOf([1 << 20, 16_384]),
     }
     this.#rot = new Rot(this.#machine.disk, this.#random)
+    if (seed % ITEMS_EVERY !== 0) return
+    this.#items = new NodeItems({
+      violations: this.violations,
+      places: this.#places,
+      below: (limit) => this.#below(limit),
+      chance: (percent) => this.#chance(percent),
+      oneOf: (items) => this.#oneOf(items),
+      happened: (what) => this.#happened(what),
+      watch: (promise) => this.#watch(promise),
+    })
   }
 
   async run(): Promise<void> {
@@ -192,8 +208,9 @@ class History {
 
   async #live(): Promise<void> {
     for (let turn = this.#below(40); turn > 0 && !this.#hasFailed && this.violations.length === 0; turn--) {
-      const what = this.#below(100)
-      if (what < 45) this.#write(this.#chance(30))
+      const what = this.#items && this.#chance(40) ? 100 : this.#below(100)
+      if (what === 100) this.#items!.turn(this.#store!)
+      else if (what < 45) this.#write(this.#chance(30))
       else if (what < 55) this.#retry()
       else if (what < 70) this.#read()
       else if (what < 76) this.#watch(this.#store!.snapshot().catch(() => {}))
@@ -327,6 +344,7 @@ class History {
     if (this.#machine.disk.openCount > 0) this.violations.push(`${this.#machine.disk.openCount} files stay open after close`)
     await this.#machine.kill()
     this.#ledger.lostTouch()
+    this.#items?.ended()
     this.#open.clear()
   }
 
@@ -340,6 +358,7 @@ class History {
       this.#happened(`kill in ${where}`)
     }
     this.#ledger.lostTouch()
+    this.#items?.ended()
     this.#open.clear()
   }
 
@@ -350,10 +369,13 @@ class History {
     if (this.#chance(10) && disk.paths(DIRECTORY).length > 0) {
       disk.copyDirectory(DIRECTORY, '/saved')
       const ledger = this.#ledger.save()
-      const tail = this.#tailMayBeLost
+      const items = this.#items?.save()
+      const [tail, rotted] = [this.#tailMayBeLost, this.#tailRotted]
       this.#restore = () => {
         ledger()
+        items?.()
         this.#tailMayBeLost = tail
+        this.#tailRotted = rotted
       }
       this.#happened('saved')
     }
@@ -372,7 +394,7 @@ class History {
     if (this.#chance(25)) {
       const rot = this.#rot.strike()
       if (rot === undefined) return
-      if (rot === 'tail') this.#tailMayBeLost = true
+      if (rot === 'tail') this.#tailMayBeLost = this.#tailRotted = true
       this.#happened(`rot in ${rot}`)
     }
   }
@@ -417,8 +439,8 @@ class History {
         }
       }
       this.#shown.forget()
-      // A start cannot tell rot in the last frame from a torn one. Only members can; alone, the node uses its numbers again.
-      if (this.#fsync === 'always') {
+      // Only members can; alone, the node uses its numbers again, also of a life without fsync that was closed.
+      if (this.#tailRotted) {
         this.#cells.forget()
         this.#places.forget()
       }
@@ -430,7 +452,9 @@ class History {
       else this.#ledger.lost(op)
     }
     for (const [name, value] of readings) this.violations.push(...this.#shown.shown(name, value))
+    this.#items?.verify(store, this.#tailMayBeLost)
     await this.#backup(store)
     this.#tailMayBeLost = false
+    this.#tailRotted = false
   }
 }

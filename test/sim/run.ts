@@ -40,6 +40,8 @@ export const WANTED = [
   'start refused LOG_CORRUPT',
   'start refused IDENTITY_INVALID',
   'lost where that may be',
+  'items changed',
+  'notes kept',
 ] as const
 
 /** The same of a cluster. */
