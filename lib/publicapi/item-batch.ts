@@ -62,8 +62,9 @@ export function readOriginalItems(body: unknown, nameBytesMax: number): ItemChan
       errors.push({ in: 'body', path: `/${index}`, message: 'expected an object with id and tenant' })
       continue
     }
-    const id = textOf(fieldOf(item, 'id'))
-    const tenant = textOf(fieldOf(item, 'tenant'))
+    const fields = fieldsOf(item)
+    const id = textOf(fields.id)
+    const tenant = textOf(fields.tenant)
     const wrongId = wrongOriginal(id, nameBytesMax)
     const wrongTenant = wrongOriginal(tenant, nameBytesMax)
     if (wrongId !== undefined) errors.push({ in: 'body', path: `/${index}/id`, message: wrongId })
@@ -77,11 +78,16 @@ export function readOriginalItems(body: unknown, nameBytesMax: number): ItemChan
   return changes
 }
 
-/** The value of a field in any case; of several the last, as the originals read them. */
-function fieldOf(item: object, name: string): unknown {
-  let value: unknown
-  for (const [key, given] of Object.entries(item)) if (key.length === name.length && key.toLowerCase() === name) value = given
-  return value
+/** Both fields, their names in any case; of several the last, as the originals read them. */
+function fieldsOf(item: object): { id: unknown; tenant: unknown } {
+  let id: unknown
+  let tenant: unknown
+  for (const key in item) {
+    const name = key === 'id' || key === 'tenant' ? key : key.toLowerCase()
+    if (name === 'id') id = item[key as keyof typeof item]
+    else if (name === 'tenant') tenant = item[key as keyof typeof item]
+  }
+  return { id, tenant }
 }
 
 /** A text, or an integer as its digits. Nothing at all is an empty text, as it was to the originals. */
