@@ -196,7 +196,7 @@ export const PROBLEMS = {
     413,
     'The body is too large',
     'The body has more bytes than this operation takes. Nothing was counted.',
-    'Cut the text between words and send it in pieces, each with its own Idempotency-Key.',
+    'Send it in pieces, a text cut between words, a list by its items, each with its own Idempotency-Key.',
   ),
   'media-type-unsupported': kind(
     415,

@@ -11,7 +11,15 @@ test.before.each(async () => {
 })
 test.after.each(() => api.server.close())
 
-const READS = ['/keywords?keywords=a', '/v1/counters/a', '/v1/counters?names=a'] as const
+const ITEM = { items: [{ id: 'a', tenant: 't' }] }
+const READS = [
+  '/keywords?keywords=a',
+  '/v1/counters/a',
+  '/v1/counters?names=a',
+  '/v1/items/a',
+  '/v1/tenants',
+  '/v1/tenants/t/count',
+] as const
 const sessionOf = (response: Response): string | null => response.headers.get('counter-session')
 
 test('every write answers where it is', async () => {
@@ -43,11 +51,12 @@ test('a read waits until the node has what its session wrote', async () => {
   while (api.cluster.sessions.length < READS.length) await (await api.get('/livez')).text()
   // It comes in while the reads wait.
   await (await api.post('/keywords', 'a')).text()
+  await (await api.postJson('/v1/items', ITEM)).text()
   arrive(true)
   for (const response of await Promise.all(reads)) {
     assert.is(response.status, 200)
     assert.is(sessionOf(response), '2.5.zz,3.5.1')
-    assert.match(await response.text(), /"(count|value)":1/)
+    assert.match(await response.text(), /"(count|value)":1|"tenant":"t"/)
   }
   for (const { entries, timeoutMs } of api.cluster.sessions) {
     assert.equal(entries, readSession('2.5.zz,3.5.1'))
@@ -57,6 +66,7 @@ test('a read waits until the node has what its session wrote', async () => {
 
 test('a node that stays behind says so, and when to come back', async () => {
   api.cluster.known = false
+  await (await api.postJson('/v1/items', ITEM)).text()
   for (const path of READS) {
     const problem = await problemOf(await api.get(path, { 'Counter-Session': '2.5.zz,3.5.1' }))
     assert.is(problem.status, 412)
