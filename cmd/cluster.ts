@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { CounterError } from '../lib/base/errors.ts'
 import { type Client, ClientError, connect } from '../lib/client/index.ts'
 import { readSettings, type Settings } from '../lib/config.ts'
+import { readUrl, tokenOf, urlOf } from './asked-node.ts'
 import { addSettings, flagsOf } from './settings.ts'
 
 const EXAMPLES = `Examples:
@@ -16,9 +17,6 @@ const EXAMPLES = `Examples:
 
 type View = Awaited<ReturnType<Client['cluster']>>
 type Lag = View['members'][number]['lacks']
-
-/** What to listen on everywhere is no address to ask. */
-const WILDCARDS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
 
 export function register(program: Command): void {
   const command = program
@@ -88,24 +86,10 @@ function client(command: Command): Client {
   return connect(url, { ...tokenOf(settings), retriesMax: 0 })
 }
 
-const tokenOf = ({ token }: Settings) => (token === undefined ? {} : { token })
-
 function place(command: Command): { settings: Settings; url: string } {
   const { url: given, ...flags } = flagsOf(command)
   const { settings } = readSettings(flags)
-  if (given !== undefined) return { settings, url: given }
-  if (settings.publicPort === 0) {
-    throw new CounterError('CONFIG_INVALID', 'COUNTER_PUBLIC_PORT is 0, which names no port to ask', {
-      fix: 'Name the node with --url; its banner says where it listens.',
-    })
-  }
-  const host = WILDCARDS[settings.host] ?? settings.host
-  return { settings, url: `http://${host.includes(':') ? `[${host}]` : host}:${settings.publicPort}` }
-}
-
-function readUrl(text: string): string {
-  if (/^https?:\/\//i.test(text) && URL.canParse(text)) return text
-  throw new InvalidArgumentError('expected a URL such as http://127.0.0.1:3000')
+  return { settings, url: given ?? urlOf(settings) }
 }
 
 function readId(text: string): number {

@@ -10,9 +10,11 @@ import { register as registerConfig } from './config.ts'
 import { EXIT, exitCodeOf, explain } from './exit.ts'
 import { register as registerImport } from './import.ts'
 import { register as registerInspect } from './inspect.ts'
+import { register as registerItems } from './items.ts'
 import { register as registerMaelstrom } from './maelstrom.ts'
 import { register as registerServe } from './serve.ts'
 import { register as registerSharded } from './sharded.ts'
+import { register as registerTenants } from './tenants.ts'
 import { VERSION } from './version.ts'
 
 const EXAMPLES = `Examples:
@@ -23,6 +25,7 @@ const EXAMPLES = `Examples:
   counter import data/base0                    take in the original's data file, a backup, or lines of name and count
   counter sharded                              three shards and an aggregator, on ports 3000 to 3002 and 4000
   counter cluster                              the members of the cluster, and what each lacks of the others
+  counter items load items.ndjson              give the items of a file to their tenants
 `
 
 const program = new Command('counter')
@@ -41,6 +44,8 @@ for (const register of [
   registerImport,
   registerBackup,
   registerCluster,
+  registerItems,
+  registerTenants,
   registerAggregate,
   registerSharded,
   registerMaelstrom,

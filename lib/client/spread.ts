@@ -18,8 +18,12 @@ export function spread(count: number, nodes: number): number[] {
 export interface SpreaderOptions<Item> {
   /** How many nodes there are, at least one. */
   readonly nodes: number
-  /** Sends a share to a node, once. Rejects with a ClientError when the node did not take it. @param index of the share, from 0 on */
-  readonly send: (node: number, share: readonly Item[], index: number) => Promise<unknown>
+  /**
+   * Sends a share to a node, once. Rejects with a ClientError when the node did not take it.
+   * @param index of the share, from 0 on
+   * @param name what the caller calls the items as a whole
+   */
+  readonly send: (node: number, share: readonly Item[], index: number, name: string) => Promise<unknown>
   /** How often all nodes are asked once more after all have failed. */
   readonly retriesMax: number
   /** The pause before that: random up to this, in milliseconds, and twice as long each time, up to `backoffMaxMs`. */
@@ -42,26 +46,27 @@ export class Spreader<Item> {
   /**
    * Spreads the items over the nodes, one request a node. Resolves when each share is taken; a share is taken as a whole or not at all.
    * When it rejects nothing is under way any more, with what the first share that failed was told last; other shares may have been taken.
+   * @param name of the items as a whole, for the `send` of the options
    */
-  async send(items: readonly Item[]): Promise<void> {
+  async send(items: readonly Item[], name = ''): Promise<void> {
     const shares: Promise<void>[] = []
     let from = 0
     for (const [index, count] of spread(items.length, this.#options.nodes).entries()) {
-      if (count > 0) shares.push(this.#sendShare(items.slice(from, from + count), index))
+      if (count > 0) shares.push(this.#sendShare(items.slice(from, from + count), index, name))
       from += count
     }
     for (const outcome of await Promise.allSettled(shares)) if (outcome.status === 'rejected') throw outcome.reason
   }
 
   /** @param index of the share, and of the node that is asked first */
-  async #sendShare(share: readonly Item[], index: number): Promise<void> {
+  async #sendShare(share: readonly Item[], index: number, name: string): Promise<void> {
     const { send, retriesMax, backoffMs, backoffMaxMs, signal } = this.#options
     for (let round = 0; ; round++) {
       let failure: unknown
       for (const node of this.#inOrder(index)) {
         signal?.throwIfAborted()
         try {
-          await send(node, share, index)
+          await send(node, share, index, name)
           this.#skips[node] = 0
           return
         } catch (error) {

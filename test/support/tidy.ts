@@ -48,10 +48,12 @@ const CONFINED: ReadonlyArray<{ what: RegExp; name: string; files: readonly stri
       'lib/persistence/lock.ts', // The lock, which lies on a real socket file.
       'lib/config.ts', // The settings file.
       'lib/publicapi/assets.ts', // The page's files.
-      'lib/node/sync.ts', // The certificates of the sync port.
+      'lib/node/pem.ts', // The certificates of the sync port and for etcd.
       'cmd/backup.ts', // Files that the user names.
       'cmd/import.ts',
       'cmd/data-directory.ts',
+      'cmd/items-load.ts',
+      'cmd/resume-file.ts',
     ],
   },
 ]
