@@ -13,15 +13,18 @@ export const SLOTS = 16_384
 const OPEN = 0x7b
 const CLOSE = 0x7d
 
-/** The slot of the name in `bytes[start, end)`, from 0. */
+/** The slot of the name in `bytes[start, end)`, from 0. Cost: that of the name, however much lies behind it. */
 export function slotOf(bytes: Uint8Array, start: number, end: number): number {
-  const open = bytes.indexOf(OPEN, start)
-  if (open >= 0 && open < end) {
-    const close = bytes.indexOf(CLOSE, open + 1)
-    // An empty tag is none.
-    if (close > open + 1 && close < end) return crc16(bytes, open + 1, close) % SLOTS
-  }
-  return crc16(bytes, start, end) % SLOTS
+  const open = find(bytes, OPEN, start, end)
+  const close = find(bytes, CLOSE, open + 1, end)
+  // An empty tag is none.
+  const isTagged = close < end && close > open + 1
+  return crc16xmodem(isTagged ? bytes.subarray(open + 1, close) : bytes.subarray(start, end)) % SLOTS
 }
 
-const crc16 = (bytes: Uint8Array, start: number, end: number): number => crc16xmodem(bytes.subarray(start, end))
+/** Where the byte is in the range; its end when it is not. Not indexOf, which would search all that lies behind. */
+function find(bytes: Uint8Array, byte: number, start: number, end: number): number {
+  let at = start
+  while (at < end && bytes[at] !== byte) at++
+  return Math.min(at, end)
+}
