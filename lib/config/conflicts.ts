@@ -16,6 +16,7 @@ export function conflicts(settings: Partial<Settings>, random: Random): string[]
     )
   }
   found.push(...syncConflicts(settings))
+  found.push(...etcdConflicts(settings))
   if (headersTimeoutMs !== undefined && requestTimeoutMs !== undefined && headersTimeoutMs > requestTimeoutMs) {
     found.push('COUNTER_HEADERS_TIMEOUT should not be longer than COUNTER_REQUEST_TIMEOUT, which covers the headers too.')
   }
@@ -59,6 +60,20 @@ function syncConflicts(settings: Partial<Settings>): string[] {
   }
   if (legacySync === 'off' && seeds?.some((seed) => seed.startsWith('legacy+'))) {
     found.push('COUNTER_SEEDS names a node of the original system. Set COUNTER_LEGACY_SYNC=on to speak with it.')
+  }
+  return found
+}
+
+function etcdConflicts({ sequence, etcd, etcdUser, etcdPassword, etcdCert, etcdKey }: Partial<Settings>): string[] {
+  const found: string[] = []
+  if (sequence === 'etcd' && etcd?.length === 0) {
+    found.push('COUNTER_SEQUENCE is etcd, and nothing says where that is. Set COUNTER_ETCD to the client ports of its members.')
+  }
+  if ((etcdUser === undefined) !== (etcdPassword === undefined)) {
+    found.push('COUNTER_ETCD_USER and COUNTER_ETCD_PASSWORD belong together. Set both, or neither.')
+  }
+  if ((etcdCert === undefined) !== (etcdKey === undefined)) {
+    found.push('COUNTER_ETCD_CERT and COUNTER_ETCD_KEY belong together. Set both, or neither.')
   }
   return found
 }

@@ -4,6 +4,7 @@
 import { NODE_MAX } from '../storage/index.ts'
 import {
   baseUrl,
+  baseUrlList,
   byteSize,
   duration,
   host,
@@ -152,10 +153,10 @@ export const SETTINGS = {
   ),
   sequence: setting(
     'COUNTER_SEQUENCE',
-    oneOf('auto', 'home'),
+    oneOf('auto', 'home', 'etcd'),
     'auto',
-    'Where sequences get their numbers. `home`: from one node, `COUNTER_SEQUENCE_HOME`; without it there are none. ' +
-      '`auto`: the same, and a node that has neither seeds nor other members is its own home.',
+    'Where sequences get their numbers. `etcd`: from `COUNTER_ETCD`. `home`: from one node, `COUNTER_SEQUENCE_HOME`; without it there are none. ' +
+      '`auto`: from etcd where that is set, else as `home`; but a node that has neither seeds nor other members is its own home.',
   ),
   sequenceHome: setting(
     'COUNTER_SEQUENCE_HOME',
@@ -168,6 +169,27 @@ export const SETTINGS = {
     duration('1s', '30d'),
     '24h',
     'How long the numbers that a request with an `Idempotency-Key` got are remembered, and given again to a retry.',
+  ),
+  etcd: setting(
+    'COUNTER_ETCD',
+    baseUrlList,
+    '',
+    'The client ports of etcd, such as `http://a:2379,http://b:2379,http://c:2379`: with three members sequences go on when any one is lost.',
+  ),
+  etcdUser: optional('COUNTER_ETCD_USER', text, 'The user of etcd, where it asks for one.'),
+  etcdPassword: { ...optional('COUNTER_ETCD_PASSWORD', text, 'The password of that user.'), secret: true },
+  etcdCa: optional(
+    'COUNTER_ETCD_CA',
+    text,
+    'A file with the certificate authority of etcd, PEM, where it is none that the system knows.',
+  ),
+  etcdCert: optional('COUNTER_ETCD_CERT', text, 'A file with the certificate that this node shows to etcd, PEM.'),
+  etcdKey: optional('COUNTER_ETCD_KEY', text, 'The file with its private key, PEM.'),
+  etcdPrefix: setting(
+    'COUNTER_ETCD_PREFIX',
+    text,
+    'counter/',
+    'What the names of all that is kept in etcd begin with. Clusters that share one etcd have different ones.',
   ),
   shards: setting(
     'COUNTER_SHARDS',

@@ -145,6 +145,13 @@ export const baseUrl: Kind<string> = {
   },
 }
 
+/** Base URLs with commas between, each kept without a slash at its end. */
+export const baseUrlList: Kind<readonly string[]> = {
+  text: 'base URLs with commas between',
+  read: (value) =>
+    list(value, baseUrlOf, 'should be http(s) base URLs such as http://a.example:2379,http://b.example:2379 with commas between'),
+}
+
 /** Networks in CIDR form with commas between. */
 export const networkList: Kind<readonly string[]> = {
   text: 'networks such as `10.0.0.0/8` with commas between',

@@ -1,4 +1,4 @@
-// Sequences of a node, made of its store and of replication: the way to the other nodes, and the engine that the settings ask for.
+// Sequences of a node: the engine that the settings ask for, made of its store, of replication and of etcd.
 
 import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
@@ -6,14 +6,32 @@ import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Store } from '../persistence/index.ts'
 import type { ApiSequences, ReadinessCheck } from '../publicapi/index.ts'
-import { type HomePeers, HomeSequencer, LocalSequencer } from '../sequence/index.ts'
-import { RefusedError, type Replication } from '../syncsrv/index.ts'
+import {
+  EtcdKv,
+  EtcdSequencer,
+  HomeSequencer,
+  LocalSequencer,
+  type Migrated,
+  migrate,
+  type SequencePeers,
+  Succession,
+} from '../sequence/index.ts'
+import type { Replication } from '../syncsrv/index.ts'
+import { readPem } from './pem.ts'
+import { ETCD_SERVICE, ownersOf, peersOf } from './sequence-peers.ts'
 
 /** What sequences need of the settings; lib/config.ts says what each means. */
 export interface SequenceSettings {
-  readonly sequence: 'auto' | 'home'
+  readonly sequence: 'auto' | 'home' | 'etcd'
   readonly sequenceHome: number
   readonly sequenceKeyTtlMs: number
+  readonly etcd: readonly string[]
+  readonly etcdUser: string | undefined
+  readonly etcdPassword: string | undefined
+  readonly etcdCa: string | undefined
+  readonly etcdCert: string | undefined
+  readonly etcdKey: string | undefined
+  readonly etcdPrefix: string
   readonly idempotencyKeysMax: number
   readonly seeds: readonly string[]
 }
@@ -24,9 +42,17 @@ export interface Sequences {
   start(): void
   /** For GET /readyz: it does not make a node unready, which counts without sequences. */
   check(): ReadinessCheck
-  /** 1 while numbers are given, 0 while this node knows that they are not. */
+  /** Whether numbers are given, as far as this node knows without asking. */
   isGiving(): boolean
   close(): Promise<void>
+}
+
+interface Parts {
+  readonly store: Store
+  readonly replication: Replication
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
 }
 
 /** How long the home may take for a call, and a member for a question: both answer in milliseconds, but for pauses. */
@@ -34,22 +60,31 @@ const CALL_MS = 2000
 const ASK_MS = 1000
 /** How often a home tells the others how far the sequences are. */
 const TELL_INTERVAL_MS = 250
+/** A request to etcd; and a call for numbers, which rides out an election or two. */
+const ETCD_REQUEST_MS = 1000
+const ETCD_CALL_MS = 5000
+/** What etcd keeps of the past: a few hundred MB at most of its 2 GB. */
+const ETCD_REVISIONS = 50_000
 
-/** @throws CounterError LOG_CORRUPT: a note of the sequences is of another version */
-export function openSequences(
-  settings: SequenceSettings,
-  parts: { store: Store; replication: Replication; clock: Clock; random: Random; logger: Logger },
-): Sequences {
-  const { store, replication, clock } = parts
+/** @throws CounterError LOG_CORRUPT: a note of the sequences is of another version; CONFIG_INVALID: a file of a certificate cannot be read */
+export function openSequences(settings: SequenceSettings, parts: Parts): Sequences {
   const limits = { keyTtlMs: settings.sequenceKeyTtlMs, keysMax: settings.idempotencyKeysMax }
+  const local = new LocalSequencer({ notes: parts.store, clock: parts.clock, ...limits })
+  const usesEtcd = settings.sequence === 'etcd' || (settings.sequence === 'auto' && settings.etcd.length > 0)
+  return usesEtcd ? openEtcd(settings, parts, local) : openHome(settings, parts, local)
+}
+
+function openHome(settings: SequenceSettings, parts: Parts, local: LocalSequencer): Sequences {
+  const { store, replication } = parts
   const home = new HomeSequencer({
     ...parts,
-    local: new LocalSequencer({ notes: store, clock, ...limits }),
+    local,
     notes: store,
     peers: peersOf(replication),
     home: settings.sequenceHome,
     seeksOthers: settings.sequence === 'home' || settings.seeds.some((seed) => !seed.startsWith('legacy+')),
     doubtful: store.recovered.incarnationIsNew,
+    migrate: () => moveToEtcd(settings, parts, local),
     callTimeoutMs: CALL_MS,
     askTimeoutMs: ASK_MS,
     intervalMs: TELL_INTERVAL_MS,
@@ -67,40 +102,58 @@ export function openSequences(
   }
 }
 
-/** Codes of a connection that never was. */
-const UNCONNECTED = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])
-
-/** The other nodes, as the home engine asks them. */
-export function peersOf(replication: Replication): HomePeers {
-  const { node } = replication.status()
+function openEtcd(settings: SequenceSettings, parts: Parts, local: LocalSequencer): Sequences {
+  const { store, replication } = parts
+  const etcd = connectEtcd(settings, parts, ownersOf(replication))
+  replication.serve(ETCD_SERVICE, (payload, node) => etcd.answer(payload, node))
+  const sequences = new Succession({ etcd, local, notes: store })
   return {
-    node,
-    members: () =>
-      replication
-        .status()
-        .members.filter(({ self, state }) => !self && state !== 'left')
-        .map(({ node, state, publicUrl }) => ({ node, alive: state === 'alive', address: publicUrl })),
-    serve: (service, answer) => replication.serve(service, answer),
-    async call(node, service, payload, options) {
-      try {
-        return await replication.call(node, service, payload, options)
-      } catch (error) {
-        if (!wasNotHeard(error)) throw error
-        throw new CounterError('SEQUENCE_UNAVAILABLE', `node ${node} cannot be asked: ${(error as Error).message}`, {
-          cause: error,
-        })
-      }
-    },
+    api: sequences,
+    start() {},
+    check: () => ({ name: 'sequences', ok: true, detail: 'etcd gives the numbers' }),
+    isGiving: () => true,
+    close: () => sequences.close(),
   }
 }
 
-/** Whether the question surely had no effect: it was not sent, or refused before it was looked at. */
-function wasNotHeard(error: unknown): boolean {
-  if (error instanceof RefusedError) return true
-  if (error instanceof CounterError && error.code === 'MEMBER_UNKNOWN') return true
-  for (let at = error; at instanceof Error; at = at.cause) {
-    const { code, syscall } = at as NodeJS.ErrnoException
-    if (syscall === 'connect' || UNCONNECTED.has(String(code))) return true
+function connectEtcd(settings: SequenceSettings, parts: Parts, peers: SequencePeers): EtcdSequencer {
+  const { clock } = parts
+  const { etcd: endpoints, etcdUser: user, etcdPassword: password, etcdCa: ca, etcdCert: cert, etcdKey: key } = settings
+  const pem = (name: string, path: string | undefined) => (path === undefined ? undefined : readPem(name, path))
+  const tls = {
+    ...(ca !== undefined && { ca: pem('COUNTER_ETCD_CA', ca)! }),
+    ...(cert !== undefined && { cert: pem('COUNTER_ETCD_CERT', cert)! }),
+    ...(key !== undefined && { key: pem('COUNTER_ETCD_KEY', key)! }),
   }
-  return false
+  return new EtcdSequencer({
+    ...parts,
+    kv: new EtcdKv({ endpoints, user, password, tls, deadlineMs: ETCD_REQUEST_MS, clock }),
+    peers,
+    prefix: settings.etcdPrefix,
+    timeoutMs: ETCD_CALL_MS,
+    keyTtlMs: settings.sequenceKeyTtlMs,
+    keysMax: settings.idempotencyKeysMax,
+    compactRevisions: ETCD_REVISIONS,
+  })
+}
+
+/** For `counter sequence migrate`: the home brings all it has to the etcd of its own settings. */
+async function moveToEtcd(settings: SequenceSettings, parts: Parts, local: LocalSequencer): Promise<Migrated> {
+  if (settings.etcd.length === 0) {
+    throw new CounterError(
+      'SEQUENCE_UNAVAILABLE',
+      `node ${settings.sequenceHome}, which has the sequences, knows of no etcd to move them to`,
+      {
+        fix: 'Start it with COUNTER_SEQUENCE=home and COUNTER_ETCD, and repeat this.',
+      },
+    )
+  }
+  const { node: self } = parts.replication.status()
+  const alone = { self, live: () => [self], call: () => Promise.reject(new CounterError('MEMBER_UNKNOWN', 'it is alone')) }
+  const etcd = connectEtcd(settings, parts, alone)
+  try {
+    return await migrate(local, etcd)
+  } finally {
+    await etcd.close()
+  }
 }

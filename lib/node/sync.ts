@@ -1,7 +1,6 @@
 // What a node needs to agree with others: the sync port, the way to theirs, replication between them, and the bridge to nodes
 // of the original system. Opened after recovery and before the public port, and closed after it.
 
-import { readFileSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
@@ -20,6 +19,7 @@ import {
   systemLookup,
   type Tls,
 } from '../syncsrv/index.ts'
+import { readPem } from './pem.ts'
 
 /** What the sync port needs of the settings; lib/config.ts says what each means. */
 export interface SyncSettings {
@@ -174,20 +174,10 @@ function publicUrlOf({ host, publicPort }: SyncSettings): string {
 /** @throws CounterError CONFIG_INVALID */
 function readTls({ syncTlsCert, syncTlsKey, syncTlsCa }: SyncSettings): Tls | undefined {
   if (syncTlsCert === undefined || syncTlsKey === undefined) return undefined
-  const read = (name: string, path: string): Buffer => {
-    try {
-      return readFileSync(path)
-    } catch (error) {
-      throw new CounterError('CONFIG_INVALID', `the file of ${name} cannot be read: ${(error as Error).message}`, {
-        cause: error,
-        fix: `Correct ${name}, or let the node's user read the file.`,
-      })
-    }
-  }
   const tls = {
-    cert: read('COUNTER_SYNC_TLS_CERT', syncTlsCert),
-    key: read('COUNTER_SYNC_TLS_KEY', syncTlsKey),
-    ...(syncTlsCa !== undefined && { ca: read('COUNTER_SYNC_TLS_CA', syncTlsCa) }),
+    cert: readPem('COUNTER_SYNC_TLS_CERT', syncTlsCert),
+    key: readPem('COUNTER_SYNC_TLS_KEY', syncTlsKey),
+    ...(syncTlsCa !== undefined && { ca: readPem('COUNTER_SYNC_TLS_CA', syncTlsCa) }),
   }
   checkTls(tls)
   return tls

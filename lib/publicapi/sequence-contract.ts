@@ -68,6 +68,13 @@ export const sequenceEngine = z
   })
   .meta({ id: 'SequenceEngine' })
 export const sequencesFrozen = z.object({ frozen: z.boolean() }).meta({ id: 'SequencesFrozen' })
+export const sequencesMoved = z
+  .object({
+    sequences: number,
+    keys: number.meta({ description: 'Idempotency keys that went along.' }),
+    ahead: z.array(z.string()).meta({ description: 'Sequences that were further in etcd already, where they stay.' }),
+  })
+  .meta({ id: 'SequencesMoved' })
 export const sequencesRecovered = z.object({ ahead: number }).meta({ id: 'SequencesRecovered' })
 
 // What the original had.
@@ -254,6 +261,19 @@ export const sequenceContract = {
     body: { required: true, content: json(sequenceRecovery, { ahead: 1000 }) },
     reply: { description: 'Numbers are given again.', content: json(sequencesRecovered, { ahead: 1000 }) },
     errors: [...BODY, ...CHANGED, 'sequence-sound'],
+  },
+  migrateSequences: {
+    method: 'POST',
+    path: '/v1/sequence-engine/migrate',
+    tag: 'Sequences',
+    auth: true,
+    writes: false,
+    summary: 'Move all sequences to etcd',
+    description:
+      'Freezes them and brings values and keys to the etcd that COUNTER_ETCD names on the node that has them. It may be repeated. ' +
+      'Then all nodes are started with COUNTER_SEQUENCE=etcd.',
+    reply: { description: 'They are there.', content: json(sequencesMoved, { sequences: 3, keys: 120, ahead: [] }) },
+    errors: [...CHANGED, 'sequence-frozen', 'sequence-sound'],
   },
   freezeSequences: {
     method: 'POST',

@@ -1,7 +1,7 @@
 // The handlers of sequences: numbers given out once, by name, and the engine behind them. What must not be done twice is the engine's to
 // know; here requests become calls, and its answers replies.
 
-import type { Sequencer, SequenceStatus } from '../sequence/index.ts'
+import type { Migrated, Sequencer, SequenceStatus } from '../sequence/index.ts'
 import { collectBody, mediaTypeOf } from './body.ts'
 import { JSON_BYTES_MAX } from './contract.ts'
 import type { Exchange, Handler, Reply } from './endpoint.ts'
@@ -17,6 +17,8 @@ import { validate } from './validate.ts'
 export interface ApiSequences extends Pick<Sequencer, 'next' | 'get' | 'list' | 'set' | 'status' | 'freeze' | 'thaw'> {
   /** Of an engine that can lose what it has given: goes on above what was heard of. @throws CounterError SEQUENCE_SOUND, SEQUENCE_UNAVAILABLE */
   recover?(ahead: number, options: { readonly force: boolean }): Promise<void>
+  /** Of an engine that is one node: freezes all sequences and brings them to etcd. @throws CounterError as lib/sequence's migrate() */
+  migrate?(): Promise<Migrated>
 }
 
 type SequencesId =
@@ -26,6 +28,7 @@ type SequencesId =
   | 'setSequence'
   | 'readSequenceEngine'
   | 'recoverSequences'
+  | 'migrateSequences'
   | 'freezeSequences'
   | 'thawSequences'
 
@@ -81,6 +84,13 @@ export function createSequences({ sequences }: { readonly sequences: ApiSequence
       }
       await sequences.recover(ahead, { force })
       return reply(JSON.stringify({ ahead }))
+    },
+
+    async migrateSequences() {
+      if (sequences.migrate === undefined)
+        throw new Problem('sequence-sound', 'The sequences are in etcd: there is nothing to move.')
+      const { sequences: moved, keys, ahead } = await sequences.migrate()
+      return reply(JSON.stringify({ sequences: moved, keys, ahead }))
     },
 
     async freezeSequences() {

@@ -28,6 +28,10 @@ interface Waiting {
 
 /** Operations that wait. */
 const WAITING_MAX = 100_000
+/** Operations that make a call of their own: those with long answers, and those that take long. */
+const LONG: ReadonlySet<string> = new Set<Operation['kind']>(['recover', 'migrate'])
+const ALONE: ReadonlySet<string> = new Set<Operation['kind']>(['list', 'recover', 'migrate'])
+const LONG_MS = 60_000
 /** Bytes of the names and keys of one call, so that it fits into a request. */
 const CALL_BYTES_MAX = 1024 * 1024
 
@@ -84,7 +88,7 @@ export class Forward {
     for (const waiting of this.#waiting) {
       const { operation } = waiting
       bytes += 'name' in operation ? operation.name.length * 3 + 300 : 2000
-      const isAlone = operation.kind === 'list'
+      const isAlone = ALONE.has(operation.kind)
       if (batch.length > 0 && (isAlone || bytes > CALL_BYTES_MAX || batch.length >= OPERATIONS_MAX)) break
       batch.push(waiting)
       if (isAlone) break
@@ -101,12 +105,12 @@ export class Forward {
     const operations = batch.map(({ operation }) => operation)
     let answer: Results
     try {
-      answer = await this.#call(operations, this.#options.callTimeoutMs)
+      answer = await this.#call(operations, LONG.has(operations[0]!.kind) ? LONG_MS : this.#options.callTimeoutMs)
     } catch (error) {
       const surelyNot = error instanceof CounterError && error.code === 'SEQUENCE_UNAVAILABLE'
       this.#inDoubt = true
       for (const { operation, reject } of batch) {
-        reject(surelyNot ? error : changes(operation) ? this.#unknown(error) : this.#down(error))
+        reject(changes(operation) && !surelyNot ? this.#unknown(error) : this.#down(error))
       }
       return
     }
@@ -126,11 +130,7 @@ export class Forward {
       await this.#call([], this.#options.probeTimeoutMs)
       return undefined
     } catch (error) {
-      return this.#closed
-        ? closed()
-        : error instanceof CounterError && error.code === 'SEQUENCE_UNAVAILABLE'
-          ? error
-          : this.#down(error)
+      return this.#closed ? closed() : this.#down(error)
     }
   }
 
@@ -155,9 +155,10 @@ export class Forward {
 
   #down(error: unknown): CounterError {
     const { home } = this.#options
+    if (error instanceof CounterError && error.code === 'SEQUENCE_UNAVAILABLE' && error.fix !== undefined) return error
     return new CounterError(
       'SEQUENCE_UNAVAILABLE',
-      `node ${home}, the home of the sequences, does not answer: ${reasonOf(error)}`,
+      `node ${home}, the home of the sequences, cannot be asked: ${reasonOf(error)}`,
       {
         cause: error,
         fix: `Start node ${home}, or mend the way to it: no other node gives numbers in its place. With etcd (COUNTER_ETCD) they go on without any one node.`,

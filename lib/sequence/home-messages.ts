@@ -30,6 +30,7 @@ export type Operation =
   | { readonly kind: 'thaw' }
   | { readonly kind: 'look' }
   | { readonly kind: 'recover'; readonly ahead: number; readonly force: boolean }
+  | { readonly kind: 'migrate' }
 
 export type Result =
   | { readonly kind: 'numbers'; readonly first: number; readonly last: number; readonly replayed: boolean }
@@ -38,6 +39,7 @@ export type Result =
   | { readonly kind: 'done' }
   | { readonly kind: 'seen'; readonly frozen: boolean; readonly trouble: string | undefined }
   | { readonly kind: 'failure'; readonly error: CounterError }
+  | { readonly kind: 'moved'; readonly sequences: number; readonly keys: number; readonly ahead: readonly string[] }
 
 export interface Operations {
   /** The last tenure that the asker knows of: a home that has lost it must not answer. */
@@ -75,8 +77,8 @@ export interface OpinionPage extends Standing {
 }
 
 const KINDS = ['operations', 'ask', 'tell'] as const
-const OPERATIONS = ['next', 'get', 'list', 'set', 'freeze', 'thaw', 'look', 'recover'] as const
-const RESULTS = ['numbers', 'value', 'page', 'done', 'seen', 'failure'] as const
+const OPERATIONS = ['next', 'get', 'list', 'set', 'freeze', 'thaw', 'look', 'recover', 'migrate'] as const
+const RESULTS = ['numbers', 'value', 'page', 'done', 'seen', 'failure', 'moved'] as const
 /** What an operation may fail with. A code that is not here is one of a later version. */
 const CODES: readonly ErrorCode[] = [
   'SEQUENCE_UNAVAILABLE',
@@ -234,6 +236,12 @@ function writeResult(writer: ByteWriter, result: Result): void {
       writeText(writer, result.error.message.slice(0, TEXT_LENGTH_MAX))
       writeOptional(writer, result.error.fix?.slice(0, TEXT_LENGTH_MAX))
       break
+    case 'moved':
+      writer.varint(result.sequences)
+      writer.varint(result.keys)
+      writer.varint(result.ahead.length)
+      for (const name of result.ahead) writeText(writer, name)
+      break
   }
 }
 
@@ -256,6 +264,8 @@ function readResult(reader: ByteReader): Result {
       return { kind, frozen: readFlag(reader), trouble: readOptional(reader) }
     case 'failure':
       return { kind, error: readFailure(reader) }
+    case 'moved':
+      return { kind, sequences: reader.varint(), keys: reader.varint(), ahead: many(reader, PAGE_MAX, () => readText(reader)) }
     case undefined:
       return reader.fail('an unknown result')
   }

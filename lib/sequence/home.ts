@@ -25,6 +25,7 @@ import { type HomePeers, SERVICE } from './home-peers.ts'
 import { Teller } from './home-teller.ts'
 import { contradicts } from './home-tenure.ts'
 import type { NoteStore } from './local-book.ts'
+import type { Migrated } from './migrate.ts'
 import {
   checkNumbersAsked,
   checkSequenceName,
@@ -52,6 +53,8 @@ export interface HomeOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** Brings all to the engine that is to take the home's place. @throws CounterError as migrate() */
+  readonly migrate: () => Promise<Migrated>
   /** How long the home may take for a call of another node. Higher: rides out pauses, and callers wait longer. */
   readonly callTimeoutMs: number
   /** How long a member may take for a question that changes nothing. */
@@ -168,6 +171,15 @@ export class HomeSequencer implements Sequencer {
     await this.#carry({ kind: 'recover', ahead, force }, 'done')
   }
 
+  /**
+   * Freezes the sequences and brings them to the engine that takes the home's place; see migrate().
+   * @throws CounterError SEQUENCE_UNAVAILABLE, SEQUENCE_FROZEN: nothing was moved; SEQUENCE_UNKNOWN: repeat it
+   */
+  async migrate(): Promise<Migrated> {
+    const { sequences, keys, ahead } = await this.#carry({ kind: 'migrate' }, 'moved')
+    return { sequences, keys, ahead }
+  }
+
   health(): HomeHealth {
     const { isHome, trouble } = this.#keeper
     return { home: this.#homeNode, isHome, trouble: isHome ? trouble?.message : undefined }
@@ -248,7 +260,16 @@ export class HomeSequencer implements Sequencer {
       return { kind: 'seen', frozen, trouble: keeper.trouble && said(keeper.trouble) }
     }
     if (operation.kind === 'set' && operation.force) return keeper.runAlone(() => this.#force(operation.name, operation.value))
+    if (operation.kind === 'thaw') return keeper.runAlone(() => this.#thaw())
     return keeper.run(() => this.#change(operation, signal))
+  }
+
+  /** What is given from now on was never moved: a new tenure says so, see succession.ts. */
+  async #thaw(): Promise<Result> {
+    const { local } = this.#options
+    if ((await local.status()).frozen) await this.#keeper.refound()
+    await local.thaw()
+    return { kind: 'done' }
   }
 
   async #force(name: string, value: number): Promise<Result> {
@@ -260,7 +281,7 @@ export class HomeSequencer implements Sequencer {
     return { kind: 'done' }
   }
 
-  async #change(operation: Exclude<Operation, { kind: 'look' | 'recover' }>, signal?: AbortSignal): Promise<Result> {
+  async #change(operation: Exclude<Operation, { kind: 'look' | 'recover' | 'thaw' }>, signal?: AbortSignal): Promise<Result> {
     const { local } = this.#options
     switch (operation.kind) {
       case 'next': {
@@ -282,9 +303,10 @@ export class HomeSequencer implements Sequencer {
       case 'freeze':
         await local.freeze()
         return { kind: 'done' }
-      case 'thaw':
-        await local.thaw()
-        return { kind: 'done' }
+      case 'migrate': {
+        const { sequences, keys, ahead } = await this.#options.migrate()
+        return { kind: 'moved', sequences, keys, ahead: ahead.slice(0, PAGE_MAX) }
+      }
     }
   }
 
@@ -304,10 +326,11 @@ export class HomeSequencer implements Sequencer {
     const { peers, home } = this.#options
     const keeper = this.#keeper
     if (!keeper.isHome) {
-      throw unavailable(
+      const error = unavailable(
         `node ${peers.node} is not the home of the sequences: by its settings that is node ${home}`,
         'Set COUNTER_SEQUENCE_HOME to the same node on all nodes.',
       )
+      return encodeResults({ tenure: undefined, results: operations.map(() => ({ kind: 'failure', error })) })
     }
     this.#checkOpen()
     if (contradicts(tenure, this.#memory.tenure)) {

@@ -25,3 +25,4 @@ export {
   sequenceExhausted,
   sequenceFrozen,
 } from './sequencer.ts'
+export { Succession, type SuccessionOptions } from './succession.ts'

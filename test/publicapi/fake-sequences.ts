@@ -56,6 +56,11 @@ export class FakeSequences implements ApiSequences {
     this.recoveries.push({ ahead, force })
   }
 
+  async migrate() {
+    this.#fail()
+    return { sequences: 2, keys: 1, ahead: ['a'] }
+  }
+
   #fail(): void {
     const { failure, surprise } = this
     this.failure = this.surprise = undefined

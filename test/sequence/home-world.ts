@@ -1,7 +1,7 @@
 // Nodes that share the sequences of one home, in a virtual cluster: real stores, real replication, and the network of test/support.
 
 import { seededRandom } from '../../lib/base/random.ts'
-import { peersOf } from '../../lib/node/sequence.ts'
+import { peersOf } from '../../lib/node/sequence-peers.ts'
 import { HomeSequencer, LocalSequencer } from '../../lib/sequence/index.ts'
 import { DIRECTORY } from '../persistence/harness.ts'
 import type { VirtualDisk } from '../support/virtual-disk.ts'
@@ -53,6 +53,7 @@ export class HomeWorld {
       clock,
       random: seededRandom(this.cluster.random.uint32()),
       logger: node.logger,
+      migrate: () => Promise.reject(new Error('there is nowhere to move to')),
       callTimeoutMs: CALL_MS,
       askTimeoutMs: ASK_MS,
       intervalMs: INTERVAL_MS,
