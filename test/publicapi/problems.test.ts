@@ -170,9 +170,10 @@ test('a page of another origin may not write, and our own may', async () => {
     { Origin: 'null' },
   ]
   const orders = ['/v1/cluster/members/2/drain', '/v1/cluster/members/2/remove']
-  for (const path of ['/keywords', '/v1/texts', '/v1/increments', '/v1/items', '/v1/counters/a/increments', ...orders]) {
+  const paths = ['/keywords', '/items', '/v1/texts', '/v1/increments', '/v1/items', '/v1/counters/a/increments', ...orders]
+  for (const [method, path] of [...paths.map((each) => ['POST', each] as const), ['DELETE', '/v1/items/a'] as const]) {
     for (const headers of refused) {
-      const answer = await raw('POST', path, { ...headers, 'Content-Type': 'text/plain' })
+      const answer = await raw(method, path, { ...headers, 'Content-Type': 'text/plain' })
       assert.is(answer.status, 403, JSON.stringify(headers))
       assert.match(answer.body, '/problems/cross-site')
     }
