@@ -49,6 +49,43 @@ test('a log of version 1 with a fold and a move opens', async () => {
   }
 })
 
+async function holdsItems(machine: Machine): Promise<void> {
+  for (const hard of [true, false]) {
+    const store = await machine.open()
+    const tenants = ['a', 'b', 'ü', 'late', 'gone', 'theirs'].map((id) => store.item(id)?.tenant)
+    assert.equal(tenants, ['green', 'green', '数', 'red', undefined, undefined])
+    const listed = await machine.settle(store.tenants({ prefix: '', after: undefined, limit: 10 }))
+    assert.equal(
+      listed.tenants.map(({ tenant, count }) => `${tenant} ${count}`),
+      ['green 2', 'red 1', '数 1'],
+    )
+    assert.equal([store.status().items, valueOf(store, 'hot')], [4, 1])
+    assert.is(store.vector().get({ node: 7, incarnation: 10 }), 1)
+    assert.is((await store.replay(once('key-1', 'request')))!.body, '{"kept":true}')
+    const notes = new Map([...store.notesUnder('x/')].map(([key, value]) => [key, Buffer.from(value).toString()]))
+    assert.equal([...notes].sort(), [
+      ['x/three', 'changed'],
+      ['x/two', ''],
+    ])
+    // A deletion stays one when what is older comes again.
+    const older = { replica: { node: 7, incarnation: 10 }, seq: 1 }
+    await machine.settle(store.merge(store.itemsDelta([{ id: 'theirs', tenant: 'red' }], older, 1_600_000_000_000_000)))
+    assert.is(store.item('theirs'), undefined)
+    await (hard ? machine.powerCut(0) : machine.kill())
+  }
+}
+
+test('a log of version 1 with items and notes opens', () => holdsItems(machineWith('log-v1-items')))
+
+test('a snapshot of version 1 with items and notes opens, with the log behind it', async () => {
+  const machine = machineWith('log-v1-items', 'snapshot-v1-items')
+  const [from] = machine.files('snapshot').map((path) => Number(path.slice(-16)))
+  const [first, second] = machine.files('log')
+  assert.ok(Number(second!.slice(-16)) <= from!, 'the first is needed no more')
+  machine.disk.drop(first!)
+  await holdsItems(machine)
+})
+
 test('a snapshot of version 1 opens, with the log behind it', async () => {
   const machine = machineWith('log-v1', 'snapshot-v1')
   const first = machine.files('log')[0]!

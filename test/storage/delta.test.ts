@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { ByteWriter } from '../../lib/base/bytes.ts'
 import { CounterError } from '../../lib/base/errors.ts'
 import { DecodedDelta, type Replica } from '../../lib/storage/index.ts'
 import { checkDecoded, fuzzDelta } from '../fuzz/delta.fuzz.ts'
@@ -12,6 +13,7 @@ import {
   deltasSince,
   encodeCells,
   increment,
+  itemLinesOf,
   lineOf,
   merge,
   replicaOf,
@@ -21,7 +23,7 @@ import {
 } from './harness.ts'
 
 const test = suite('storage/delta')
-const FIXTURES = 'test/fixtures/delta-v1'
+const FIXTURES = ['test/fixtures/delta-v1', 'test/fixtures/delta-v2']
 
 const refused = (bytes: Uint8Array | number[], message?: RegExp) =>
   assert.throws(
@@ -48,12 +50,13 @@ function manyReplicas(columns: number): Replica {
   return replica
 }
 
-for (const file of readdirSync(FIXTURES).filter((name) => name.endsWith('.hex'))) {
-  test(`golden bytes of version 1 decode for ever: ${file}`, () => {
-    const [hex, expected] = readFileSync(`${FIXTURES}/${file}`, 'utf8').split('\n\n') as [string, string]
+const golden = FIXTURES.flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`))
+for (const file of golden.filter((name) => name.endsWith('.hex'))) {
+  test(`golden bytes decode for ever: ${file.slice('test/fixtures/'.length)}`, () => {
+    const [hex, expected] = readFileSync(file, 'utf8').split('\n\n') as [string, string]
     const delta = decode(Buffer.from(hex.replace(/#.*|\s/g, ''), 'hex'))
     const vector = [...(delta.vector ?? [])].map(({ replica, seq }) => `vector ${replica.node}.${replica.incarnation} ${seq}`)
-    assert.equal([...cellsOf(delta).map(lineOf), ...vector], expected.trim().split('\n').filter(Boolean))
+    assert.equal([...cellsOf(delta).map(lineOf), ...itemLinesOf(delta), ...vector], expected.trim().split('\n').filter(Boolean))
   })
 }
 
@@ -67,6 +70,22 @@ test('a write is one uniform block, byte by byte as docs/FORMATS.md has it', () 
   //     version block UNIFORM columns node incarnation baseSeq rows lengths names P
   const expected = [1, 1, 1, 1, 5, 1, 2, 2, 2, 1, 0x61, 0x62, 0x63, 0xac, 0x02, 0x01]
   assert.equal([...delta], expected)
+})
+
+test('a write of items is one whole part, byte by byte as docs/FORMATS.md has it', () => {
+  const replica = replicaOf(5)
+  increment(replica, [['x', 1]])
+  const writer = new ByteWriter()
+  const changes = [
+    { id: 'ab', tenant: 't' },
+    { id: 'c', tenant: undefined },
+  ]
+  replica.changeItems(changes, 0.1, writer)
+  //     version items WHOLE origins node incarnation tenants lengths names rows lengths ids
+  const head = [2, 3, 1, 1, 5, 1, 1, 1, 0x74, 2, 2, 1, 0x61, 0x62, 0x63]
+  //     of each the difference of the number, of the stamp, and the tenant
+  assert.equal([...writer.written()], [...head, 4, ...varint(200), 1, 0, 0, 0])
+  assert.equal(decode(writer.written()).write, { replica: replica.self, seq: 2 })
 })
 
 test('what since gives comes back whole, for 1, 2, 31, 32 and 40 columns', () => {

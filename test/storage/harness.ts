@@ -88,6 +88,17 @@ export function cellsOf(delta: DecodedDelta): Cell[] {
   })
 }
 
+/** The items of a delta, one line each, as golden files have them. */
+export function itemLinesOf({ items }: DecodedDelta): string[] {
+  const text = (from: Uint32Array, to: Uint32Array, at: number) => textOf(items.bytes.subarray(from[at], to[at]))
+  return Array.from({ length: items.count }, (_, item) => {
+    const { node, incarnation } = items.origins[items.origin[item]!]!
+    const tenant = items.tenant[item]!
+    const set = tenant === 0 ? 'deleted' : `of ${text(items.tenantFrom, items.tenantTo, tenant - 1)}`
+    return `item ${text(items.idFrom, items.idTo, item)} ${set} ${node}.${incarnation} @${items.seq[item]} ${items.stamp[item]} us`
+  })
+}
+
 /** Every cell of a replica, and its vector, in one order. */
 export function stateOf(replica: Replica): string[] {
   const cells = deltasSince(replica).flatMap((delta) => cellsOf(decode(delta)))
