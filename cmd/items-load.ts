@@ -8,7 +8,7 @@ import { CounterError } from '../lib/base/errors.ts'
 import { systemRandom } from '../lib/base/random.ts'
 import { type Accept, ClientError, connect, Spreader } from '../lib/client/index.ts'
 import type { Settings } from '../lib/config.ts'
-import { begin, checkPlan, type LoadEnd, type LoadItem, load, type Plan, type Progress, startOf } from '../lib/loading/index.ts'
+import { begin, goOn, type LoadEnd, type LoadItem, load, type Plan, type Progress, startOf } from '../lib/loading/index.ts'
 import { tokenOf } from './asked-node.ts'
 import { EXIT } from './exit.ts'
 import { LoadDisplay } from './load-display.ts'
@@ -88,7 +88,7 @@ export async function loadItems(command: LoadCommand): Promise<number> {
   if (hasBegun || signals.code !== undefined) {
     process.stderr.write(`stopped: ${items} items were taken, all in front of line ${line}. ${next}\n`)
   }
-  if (signals.code !== undefined) return signals.code
+  if (signals.code !== undefined && (end.failure === undefined || signals.now.aborted)) return signals.code
   throw end.failure
 }
 
@@ -115,10 +115,10 @@ function resumeFileOf({ file, resumeFile }: LoadCommand, stats: Stats | undefine
   return stats?.isFile() ? new ResumeFile(`${file}.progress`) : undefined
 }
 
-function startingPoint(plan: Omit<Plan, 'load'>, resume: ResumeFile | undefined): Progress {
+function startingPoint(given: Omit<Plan, 'load'>, resume: ResumeFile | undefined): Progress {
+  const plan = { ...given, load: Array.from({ length: 4 }, () => systemRandom.uint32().toString(36)).join('-') }
   const saved = resume?.read()
-  if (saved !== undefined) checkPlan(saved, plan, resume!.path)
-  return saved ?? begin({ ...plan, load: Array.from({ length: 4 }, () => systemRandom.uint32().toString(36)).join('-') })
+  return saved === undefined ? begin(plan) : goOn(saved, plan, resume!.path)
 }
 
 /** The bytes of `source` from `start` on. */

@@ -2,6 +2,6 @@
 
 export { type LoadEnd, type LoadOptions, load, startOf } from './load.ts'
 export { barOf, type Meter, wordsOf } from './meter.ts'
-export { begin, checkPlan, decodeProgress, encodeProgress, type Plan, type Progress } from './progress.ts'
+export { begin, decodeProgress, encodeProgress, goOn, type Plan, type Progress } from './progress.ts'
 export type { LoadItem } from './read.ts'
 export { BATCH_BYTES_MAX, BATCH_ITEMS_MAX, type BadLine, type Window } from './window.ts'

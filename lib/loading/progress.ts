@@ -71,13 +71,18 @@ export function decodeProgress(text: string, name: string): Progress {
   return value as unknown as Progress
 }
 
-/** @throws CounterError RESUME_INVALID when the load was begun with another plan */
-export function checkPlan(progress: Progress, plan: Omit<Plan, 'load'>, name: string): void {
+/**
+ * Where a load with this plan goes on: where the progress says, or at the start when nothing was taken with another plan.
+ * @param name of the file with the progress, for the message
+ * @throws CounterError RESUME_INVALID when something was
+ */
+export function goOn(progress: Progress, plan: Plan, name: string): Progress {
   const differences: string[] = []
   if (progress.format !== plan.format) differences.push(`--format ${progress.format}`)
   if (progress.batch !== plan.batch) differences.push(`--batch ${progress.batch}`)
   if (progress.nodes.join() !== plan.nodes.join()) differences.push(`--url ${progress.nodes.join(',')}`)
-  if (differences.length === 0) return
+  if (differences.length === 0) return progress
+  if (progress.offset === 0) return begin(plan)
   throw new CounterError('RESUME_INVALID', `${name} is of a load that was begun with ${differences.join(' ')}`, {
     fix: 'go on with the same, also when a node is gone: its share goes to the next; or remove the file to begin anew',
   })

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CounterError } from '../../lib/base/errors.ts'
-import { begin, checkPlan, decodeProgress, encodeProgress } from '../../lib/loading/index.ts'
+import { begin, decodeProgress, encodeProgress, goOn } from '../../lib/loading/index.ts'
 
 const test = suite('loading/progress')
 
@@ -72,7 +72,7 @@ test('whatever is no progress is refused', () => {
 })
 
 test('a load goes on with what it was begun with, and the message says with what', () => {
-  checkPlan(PROGRESS, PLAN, 'f')
+  assert.is(goOn(PROGRESS, PLAN, 'f'), PROGRESS)
   const cases: Array<[change: object, told: string]> = [
     [{ format: 'ndjson' }, 'begun with --format csv'],
     [{ batch: 10 }, 'begun with --batch 1000'],
@@ -80,13 +80,20 @@ test('a load goes on with what it was begun with, and the message says with what
   ]
   for (const [change, told] of cases) {
     try {
-      checkPlan(PROGRESS, { ...PLAN, ...change }, 'f')
+      goOn(PROGRESS, { ...PLAN, ...change }, 'f')
       assert.unreachable()
     } catch (error) {
       assert.is((error as CounterError).code, 'RESUME_INVALID')
       assert.match((error as CounterError).message, told)
     }
   }
+})
+
+test('a load of which nothing was taken is begun anew with another plan', () => {
+  const other = { ...PLAN, load: 'm', nodes: ['http://c'] }
+  assert.equal(goOn(begin(PLAN), other, 'f'), begin(other))
+  const begun = begin(PLAN)
+  assert.is(goOn(begun, { ...PLAN, load: 'm' }, 'f'), begun, 'what may be under way is repeated under its keys')
 })
 
 test.run()
