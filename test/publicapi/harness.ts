@@ -35,6 +35,7 @@ export class Harness {
   readonly slots = createKeptSlots(new MemoryNotes())
   readonly log: LogLine[] = []
   readonly server: PublicServer
+  readonly options: HarnessOptions
   url = ''
   port = 0
 
@@ -72,6 +73,7 @@ export class Harness {
       metrics: createMetrics('1.2.3'),
       ...options,
     }
+    this.options = all
     this.server = new PublicServer(all, createApi(all))
   }
 
