@@ -12,6 +12,7 @@ import { register as registerImport } from './import.ts'
 import { register as registerInspect } from './inspect.ts'
 import { register as registerItems } from './items.ts'
 import { register as registerMaelstrom } from './maelstrom.ts'
+import { register as registerSequence } from './sequence.ts'
 import { register as registerServe } from './serve.ts'
 import { register as registerSharded } from './sharded.ts'
 import { register as registerTenants } from './tenants.ts'
@@ -25,6 +26,7 @@ const EXAMPLES = `Examples:
   counter import data/base0                    take in the original's data file, a backup, or lines of name and count
   counter sharded                              three shards and an aggregator, on ports 3000 to 3002 and 4000
   counter cluster                              the members of the cluster, and what each lacks of the others
+  counter sequence next orders                 the next number, each once in the whole cluster
   counter items load items.ndjson              give the items of a file to their tenants
 `
 
@@ -46,6 +48,7 @@ for (const register of [
   registerCluster,
   registerItems,
   registerTenants,
+  registerSequence,
   registerAggregate,
   registerSharded,
   registerMaelstrom,

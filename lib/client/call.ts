@@ -19,7 +19,7 @@ export interface Reached {
 export interface CallOptions {
   /**
    * Names the operation across processes: repeated with the same key it counts once. Default: a fresh one. As a key is known to
-   * one node alone, such a write goes to the first node and to no other.
+   * one node alone, such a write goes to the first node and to no other; but those of sequences are known to all.
    */
   readonly idempotencyKey?: string
   /** As in ConnectOptions, for this write. */
@@ -36,6 +36,8 @@ export interface Call {
   readonly body?: string
   /** Changes counts, so that it must not count twice. */
   readonly writes?: true
+  /** Its key is known to all nodes of a cluster, so that it may be repeated at any of them. */
+  readonly anywhere?: true
   /** Is shown the headers of a success. */
   readonly onHeaders?: (headers: Headers) => void
 }

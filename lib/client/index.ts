@@ -1,7 +1,8 @@
 // The typed client of the public API. Values are bigints, exact at any size. Each write carries an Idempotency-Key, so a request
 // whose answer was lost can be repeated and still counts once; what is worth repeating is repeated here, with full jitter
 // (Marc Brooker, "Exponential Backoff And Jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-// Keys are each node's own: of several nodes, a write goes to another only while it is certain that it has not counted.
+// Keys are each node's own: of several nodes, a write goes to another only while it is certain that it has not counted. Those of sequences
+// are the cluster's, and such calls go to any node.
 // It imports the contract's types alone, and needs nothing but fetch.
 
 import type { JsonBody, JsonReply } from '../publicapi/contract.ts'
@@ -9,12 +10,14 @@ import { at, type Call, type CallOptions, got, posted, type Reached, type WriteL
 import { doubted, type Failure, refused, unanswered } from './failure.ts'
 import { createItemClient, type ItemClient } from './items.ts'
 import { chance, freshKey, pause } from './platform.ts'
+import { createSequenceClient, type SequenceClient } from './sequences.ts'
 import { Session } from './session.ts'
 
 export type { CallOptions, Reached, WriteLevel } from './call.ts'
 export { ClientError } from './failure.ts'
 export type { Accept, Accepted, Item, ItemOptions, NewItem, TenantCount, TenantsOptions } from './items.ts'
 export { addItemsSpread, type Share, type SpreadOptions } from './items-spread.ts'
+export type { Numbers, Sequence, SequenceEngine, SequencesOptions } from './sequences.ts'
 export { Spreader, type SpreaderOptions, spread } from './spread.ts'
 
 export interface ConnectOptions {
@@ -41,7 +44,7 @@ export interface Increment {
   readonly delta?: number | bigint
 }
 
-export interface Client extends ItemClient {
+export interface Client extends ItemClient, SequenceClient {
   /** Counts the words of a text. */
   count(text: string, options?: CallOptions): Promise<JsonReply<'countText'>>
   /** Adds to a counter, by default 1, and gives its new value. */
@@ -84,6 +87,7 @@ export function connect(urls: string | readonly string[], options: ConnectOption
 
   return {
     ...createItemClient(exchange),
+    ...createSequenceClient(exchange),
 
     count: (text, call) => exchange({ ...posted(at('/v1/texts'), text, 'text/plain; charset=utf-8'), writes: true }, call),
 
@@ -135,7 +139,7 @@ export function connect(urls: string | readonly string[], options: ConnectOption
     const headers = headersOf(call, options)
     let node = idempotencyKey === undefined ? current : 0
     /** Whether no other node may be asked any more. */
-    let bound = bases.length === 1 || idempotencyKey !== undefined
+    let bound = bases.length === 1 || (idempotencyKey !== undefined && !call.anywhere)
     let askedSincePause = 0
     /** Whether an earlier attempt may have counted. */
     let inDoubt = false
@@ -150,7 +154,10 @@ export function connect(urls: string | readonly string[], options: ConnectOption
       }
       const { error, passing, uncounted, afterMs } = answer
       if (!passing || attempt >= retriesMax) throw inDoubt ? doubted(error) : error
-      if (call.writes && !uncounted) bound = inDoubt = true
+      if (call.writes && !uncounted) {
+        inDoubt = true
+        bound ||= !call.anywhere
+      }
       if (!bound) node = (node + 1) % bases.length
       if (++askedSincePause < bases.length && !bound) continue
       askedSincePause = 0
@@ -159,14 +166,17 @@ export function connect(urls: string | readonly string[], options: ConnectOption
     }
   }
 
-  function headersOf({ contentType, writes }: Call, { idempotencyKey, w = options.w }: CallOptions): Record<string, string> {
+  function headersOf(
+    { contentType, writes, anywhere }: Call,
+    { idempotencyKey, w = options.w }: CallOptions,
+  ): Record<string, string> {
     return {
       Accept: 'application/json',
       ...(token !== undefined && { Authorization: `Bearer ${token}` }),
       ...(contentType !== undefined && { 'Content-Type': contentType }),
       ...(session?.token !== undefined && { 'Counter-Session': session.token }),
       ...(writes && { 'Idempotency-Key': idempotencyKey ?? freshKey() }),
-      ...(writes && w !== undefined && { 'Counter-Write-Level': String(w) }),
+      ...(writes && !anywhere && w !== undefined && { 'Counter-Write-Level': String(w) }),
     }
   }
 
