@@ -3,16 +3,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EXIT } from '../../cmd/exit.ts'
+import { buildCounter } from '../e2e/built.ts'
 import { csv, ndjson } from '../loading/files.ts'
 import { Harness, withServer } from '../publicapi/harness.ts'
 import { freePort } from '../support/fault-proxy.ts'
-import { cleanEnvironment, runToEnd, temporaryDirectory } from '../support/process.ts'
+import { type Command, cleanEnvironment, runToEnd, temporaryDirectory } from '../support/process.ts'
 
 const test = suite('cmd/items')
+const command = await buildCounter()
 const { path: directory, remove } = temporaryDirectory()
 let nodes: Harness[]
 let urls: string
@@ -39,16 +41,15 @@ function fileOf(text: string, extension: string): string {
 }
 
 const items = (count: number, tenant = 't') => Array.from({ length: count }, (_, index) => ({ id: `i${index}`, tenant }))
-const run = (...args: string[]) => runToEnd(['items', ...args, '--url', urls])
+const counter = (args: string[], env: Record<string, string> = {}, program: Command = command) => runToEnd(args, env, program)
+const run = (...args: string[]) => counter(['items', ...args, '--url', urls])
 const kept = (): number[] => nodes.map(({ store }) => store.items.size)
 const writes = (): number => nodes.reduce((sum, { store }) => sum + store.writes, 0)
 
 /** A command that goes on, with its standard input open. */
 function start(...args: string[]) {
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), resolve('cmd/counter.ts'), 'items', ...args], {
-    env: cleanEnvironment(),
-    stdio: 'pipe',
-  })
+  const [program, ...first] = command
+  const child = spawn(program, [...first, 'items', ...args], { env: cleanEnvironment(), stdio: 'pipe' })
   running.add(child)
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text))
@@ -81,15 +82,15 @@ test('a file is spread evenly: 11 items over 4 nodes are 3, 3, 3, 2', async () =
 test('it asks the port of the settings with their token, and reads standard input', async () => {
   await withServer({ token: 'a-secret-of-our-own' }, async ({ port, store }) => {
     const path = fileOf(ndjson(items(3)), 'txt')
-    const pipe = ['bash', '-c', `"$0" "$@" <${path}`, process.execPath, '--import', import.meta.resolve('tsx')] as const
+    const [program, ...first] = command
+    const pipe = ['bash', '-c', `"$0" "$@" <${path}`, program, ...first] as const
     const env = { COUNTER_PUBLIC_PORT: String(port), COUNTER_TOKEN: 'a-secret-of-our-own' }
-    const program = resolve('cmd/counter.ts')
-    const loaded = await runToEnd(['items', 'load', '-', '--format', 'ndjson'], env, [...pipe, program])
+    const loaded = await counter(['items', 'load', '-', '--format', 'ndjson'], env, pipe)
     assert.is(loaded.code, 0, loaded.stderr)
     assert.match(loaded.stdout, /^standard input: 3 items given to 1 node /)
     assert.is(store.items.size, 3)
     const { COUNTER_TOKEN, ...open } = env
-    const refused = await runToEnd(['items', 'load', path, '--format', 'ndjson'], open)
+    const refused = await counter(['items', 'load', path, '--format', 'ndjson'], open)
     assert.is(refused.code, 1)
     assert.match(refused.stderr, '[unauthorized]')
   })
@@ -161,7 +162,7 @@ test('a signal lets what is under way end and says how to go on; going on takes 
     stderr,
     `stopped: 8 items were taken, all in front of line 9. The same command goes on from there (${path}.progress).`,
   )
-  const second = await runToEnd(['items', 'load', path, '--url', nodes[0]!.url, '--batch', '4', '--concurrency', '2'])
+  const second = await counter(['items', 'load', path, '--url', nodes[0]!.url, '--batch', '4', '--concurrency', '2'])
   assert.is(second.code, 0, second.stderr)
   assert.is(writes(), 10)
   assert.is(nodes[0]!.store.items.size, 40)
@@ -188,7 +189,7 @@ test('what was under way when the load was killed is repeated with its keys, and
     const { code } = await first.ended
     assert.is(code, kill === 'SIGKILL' ? null : 143)
     release()
-    const second = await runToEnd(['items', ...args])
+    const second = await counter(['items', ...args])
     assert.is(second.code, 0, second.stderr)
     assert.is(writes(), 10)
   }
@@ -238,14 +239,14 @@ test('wrong use, no file and no node end as they should', async () => {
     ['--accept', 'two'],
     ['--url', 'x'],
   ]) {
-    const { code, stderr } = await runToEnd(['items', 'load', path, ...args])
+    const { code, stderr } = await counter(['items', 'load', path, ...args])
     assert.is(code, EXIT.usage, stderr)
   }
   const unknown = await run('load', path)
   assert.is(unknown.code, EXIT.failure)
   assert.match(unknown.stderr, 'Add --format ndjson or --format csv.')
   assert.match((await run('load', join(directory, 'none.csv'))).stderr, 'there is no file')
-  const nowhere = await runToEnd(['items', 'count', 't', '--url', `http://127.0.0.1:${await freePort()}`])
+  const nowhere = await counter(['items', 'count', 't', '--url', `http://127.0.0.1:${await freePort()}`])
   assert.is(nowhere.code, EXIT.unreachable)
   assert.match(nowhere.stderr, 'Is the node running?')
 })
@@ -257,9 +258,9 @@ test('items count and tenants say what a node has', async () => {
     contentType: '',
     body: '',
   }))
-  const count = async (tenant: string) => (await runToEnd(['items', 'count', tenant, '--url', url])).stdout
+  const count = async (tenant: string) => (await counter(['items', 'count', tenant, '--url', url])).stdout
   assert.equal([await count('a b'), await count('none')], ['3\n', '0\n'])
-  const tenants = async (...args: string[]) => (await runToEnd(['tenants', '--url', url, ...args])).stdout
+  const tenants = async (...args: string[]) => (await counter(['tenants', '--url', url, ...args])).stdout
   assert.is(await tenants(), 'a b 3\nb 1\nä 1\n')
   assert.is(await tenants('--prefix', 'a'), 'a b 3\n')
   assert.is(await tenants('--json', '--prefix', 'ä'), '{"tenant":"ä","count":1}\n')
