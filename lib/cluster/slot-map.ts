@@ -172,7 +172,8 @@ function readRanges(ranges: unknown, whose: string): SlotRange[] {
 
 function readUrls(urls: unknown, shard: number): readonly string[] | undefined {
   if (urls === undefined) return undefined
-  const isUrl = (url: unknown): url is string => typeof url === 'string' && url.length <= URL_LENGTH_MAX && /^https?:\/\//.test(url)
+  const isUrl = (url: unknown): url is string =>
+    typeof url === 'string' && url.length <= URL_LENGTH_MAX && /^https?:\/\//.test(url)
   if (Array.isArray(urls) && urls.length >= 1 && urls.length <= URLS_MAX && urls.every(isUrl)) return [...urls]
   throw invalid(`the addresses of shard ${shard} are none`)
 }

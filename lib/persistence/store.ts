@@ -21,6 +21,7 @@ import {
   type ReplicaId,
   type SinceStart,
   type SinceStep,
+  SlottedView,
   TenantList,
   type TenantPage,
   type TenantQuery,
@@ -499,6 +500,11 @@ export class Store {
       await this.#log.settled()
       return page
     })
+  }
+
+  /** What is held by slots of names, see SlottedView. It may leave the process only after settled(). */
+  slotted(slotOf: (bytes: Uint8Array, start: number, end: number) => number): SlottedView {
+    return new SlottedView(this.#replica, slotOf)
   }
 
   /** How many ids of items the node takes before it refuses new ones, 0 for no limit, and how many of these are new. */

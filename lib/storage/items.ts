@@ -2,7 +2,8 @@
 // How many items a tenant has is kept as they change. Stamps are hybrid: the wall clock in microseconds, but always above every stamp
 // that is known, so that a change made after another was seen is later than it, whatever the clocks say.
 // Items stay as rows when they are deleted, with their stamp: an older change that comes late must not bring them back.
-// Invariant: counts[tenant] is the number of rows whose tenant it is; #clock is at or above every stamp in a row.
+// Some items may be hidden: they do not count for their tenants, because their slots are another shard's.
+// Invariant: counts[tenant] is the number of rows whose tenant it is and that are not hidden; #clock is at or above every stamp in a row.
 
 import { CounterError } from '../base/errors.ts'
 import { hashName, type NameHash } from '../base/hash.ts'
@@ -44,6 +45,7 @@ export class Items {
   readonly #lookup = new Lookup()
   /** Items of each tenant, by its row. */
   #counts = new Float64Array(64)
+  #isHidden: ((row: number) => boolean) | undefined
   /** The greatest stamp that is known. */
   #clock = 0
   /** Items that are not deleted. */
@@ -168,15 +170,30 @@ export class Items {
     const isNew = cells.stampOf(row) === 0
     const before = isNew ? 0 : cells.tenantOf(row)
     if (before !== tenant) {
-      if (before > 0) this.#counts[before - 1]!--
-      else this.live++
-      if (tenant > 0) this.#countOne(tenant - 1)
-      else this.live--
+      const counts = this.#isHidden === undefined || !this.#isHidden(row)
+      if (before === 0) this.live++
+      else if (counts) this.#counts[before - 1]!--
+      if (tenant === 0) this.live--
+      else if (counts) this.#countOne(tenant - 1)
     }
     cells.set(row, tenant, stamp, origin, seq)
     this.log.add(row, isNew)
     if (stamp > this.#clock) this.#clock = stamp
     if (seq > this.highest[origin]!) this.highest[origin] = seq
+  }
+
+  /**
+   * From now on the items in rows of which this says so do not count for their tenants; undefined: all count.
+   * @param changed the rows of which it says something else than before
+   */
+  hide(isHidden: ((row: number) => boolean) | undefined, changed: Iterable<number>): void {
+    this.#isHidden = isHidden
+    for (const row of changed) {
+      const tenant = this.cells.stampOf(row) === 0 ? 0 : this.cells.tenantOf(row)
+      if (tenant === 0) continue
+      if (isHidden?.(row)) this.#counts[tenant - 1]!--
+      else this.#countOne(tenant - 1)
+    }
   }
 
   #countOne(tenantRow: number): void {

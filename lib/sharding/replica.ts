@@ -1,0 +1,242 @@
+// What a replica of a shard does for slots on their way: says what it holds of them, and makes what it holds be what the source holds. Values are
+// set and never added: by as much as is lacking here, worked out in the turn in which it is written. So a page may come again, or late.
+
+import { assert } from '../base/assert.ts'
+import { type Clock, nextTurn } from '../base/clock.ts'
+import { CounterError } from '../base/errors.ts'
+import { flagsOf, type Moving, SlotMap, slotOf } from '../cluster/index.ts'
+import {
+  type Batch,
+  type Count,
+  FOLDED,
+  type Item,
+  type ItemChange,
+  type ReplicaId,
+  SLOT_BASE,
+  type SlottedView,
+  type VersionVector,
+} from '../storage/index.ts'
+import { type Custody, isTotal, type Kept } from './custody.ts'
+import { DigestSum } from './digest.ts'
+import type { Contents, Digest, KeepRequest, Known, Page, View } from './port.ts'
+
+/** What this needs of the store. */
+export interface ShardStore {
+  readonly self: ReplicaId
+  vector(): VersionVector
+  value(name: Uint8Array): Count
+  item(id: string): Item | undefined
+  admit(batch: Batch): Promise<void> | undefined
+  increment(batch: Batch, reply: () => StoredReply): Promise<unknown>
+  changeItems(changes: readonly ItemChange[], reply: () => StoredReply): Promise<unknown>
+  settled(): Promise<void> | undefined
+  status(): { readonly names: number; readonly items: number; readonly tableBytes: number }
+}
+
+interface StoredReply {
+  readonly status: number
+  readonly contentType: string
+  readonly body: string
+}
+
+/** What this needs of the replica's cluster. */
+export interface ShardCluster {
+  /** Node ids of those that have not left, this one included. */
+  members(): readonly number[]
+  waitUntilKnown(entries: readonly { replica: ReplicaId; seq: number }[], timeoutMs: number): Promise<boolean>
+}
+
+/** A batch that is filled by names. lib/text's Tally is one. */
+export interface Amounts extends Batch {
+  add(name: string, delta: bigint | number): void
+  reset(): void
+}
+
+export interface ShardReplicaOptions {
+  readonly store: ShardStore
+  readonly cluster: ShardCluster
+  readonly custody: Custody
+  readonly view: SlottedView
+  readonly amounts: Amounts
+  readonly clock: Clock
+  /** How long `know` waits, in milliseconds. */
+  readonly knowTimeoutMs: number
+}
+
+/** Of a page. */
+const ENTRIES_MAX = 5_000
+const BYTES_MAX = 512 * 1024
+const REPLY: StoredReply = { status: 200, contentType: '', body: '' }
+/** An amount of a write ends below it. */
+const AMOUNT_LIMIT = 2n ** 64n
+const DIGITS = /^-?\d{1,40}$/
+const decoder = new TextDecoder('utf-8', { fatal: true })
+const encoder = new TextEncoder()
+
+export class ShardReplica {
+  readonly #options: ShardReplicaOptions
+
+  constructor(options: ShardReplicaOptions) {
+    this.#options = options
+  }
+
+  async look(): Promise<View> {
+    const { store, cluster, custody, view } = this.#options
+    const { names, items, tableBytes } = store.status()
+    const { kept } = custody
+    const looked: View = {
+      node: store.self.node,
+      kept: kept && { map: kept.map.plain(), shard: kept.shard },
+      members: cluster.members(),
+      known: knownIn(store.vector()),
+      names,
+      items,
+      tableBytes,
+      nameless: view.nameless,
+    }
+    await store.settled()
+    return looked
+  }
+
+  async keep({ map, shard, after }: KeepRequest): Promise<void> {
+    await this.#options.custody.keep(SlotMap.read(map), shard, after ?? undefined)
+  }
+
+  know(known: readonly Known[]): Promise<boolean> {
+    const entries = known.map(([node, incarnation, seq]) => ({ replica: { node, incarnation }, seq }))
+    return this.#options.cluster.waitUntilKnown(entries, this.#options.knowTimeoutMs)
+  }
+
+  async take({ tag, from }: { tag: string; from: number }): Promise<Page> {
+    const { moving } = this.#copying(tag)
+    const counters: [string, string][] = []
+    const items: [string, string][] = []
+    let bytes = 0
+    let next: number | null = null
+    for (const each of this.#options.view.in(flagsOf(moving.ranges), from)) {
+      if (each === undefined) await nextTurn(this.#options.clock)
+      else if (each.kind === 'counter') {
+        if (isTotal(each.name)) continue
+        counters.push([decoder.decode(each.name), String(each.value)])
+        bytes += each.name.length
+        next = each.next
+      } else {
+        items.push([decoder.decode(each.id), decoder.decode(each.tenant)])
+        bytes += each.id.length + each.tenant.length
+        next = each.next
+      }
+      if (counters.length + items.length === ENTRIES_MAX || bytes > BYTES_MAX) return this.#shown(tag, { counters, items, next })
+    }
+    return this.#shown(tag, { counters, items, next: null })
+  }
+
+  async find({ tag, names, ids }: { tag: string; names: readonly string[]; ids: readonly string[] }): Promise<Contents> {
+    const { store } = this.#options
+    this.#copying(tag)
+    return this.#shown(tag, {
+      counters: names.map((name) => [name, String(store.value(encoder.encode(name)))] as const),
+      items: ids.map((id) => [id, store.item(id)?.tenant ?? null] as const),
+    })
+  }
+
+  async digest({ tag }: { tag: string }): Promise<Digest> {
+    const { moving } = this.#copying(tag)
+    const sum = new DigestSum()
+    for (const each of this.#options.view.in(flagsOf(moving.ranges))) {
+      if (each === undefined) await nextTurn(this.#options.clock)
+      else if (each.kind === 'item') sum.item(each.id, each.tenant)
+      else if (!isTotal(each.name)) sum.counter(each.name, String(each.value))
+    }
+    return this.#shown(tag, sum.digest)
+  }
+
+  /** Tracked, so that the next map waits for it: a page that is late must not be written over what clients write then. */
+  put(request: { readonly tag: string } & Contents): Promise<void> {
+    return this.#options.custody.track(this.#put(request))
+  }
+
+  async #put({ tag, counters, items }: { readonly tag: string } & Contents): Promise<void> {
+    const flags = flagsOf(this.#copying(tag).moving.ranges)
+    for (const [name] of [...counters, ...items]) {
+      const bytes = encoder.encode(name)
+      if (flags[slotOf(bytes, 0, bytes.length)] !== 1) throw invalid(`'${name.slice(0, 40)}' is in no slot on its way`)
+    }
+    await this.#putCounters(tag, counters)
+    const { store } = this.#options
+    const changes = items
+      .filter(([id, tenant]) => (store.item(id)?.tenant ?? null) !== tenant)
+      .map(([id, tenant]) => ({ id, tenant: tenant ?? undefined }))
+    if (changes.length > 0) {
+      this.#receiving(tag)
+      await store.changeItems(changes, () => REPLY)
+    }
+    await store.settled()
+  }
+
+  async #putCounters(tag: string, counters: Contents['counters']): Promise<void> {
+    const { store, amounts: batch } = this.#options
+    for (;;) {
+      // What is lacking may be another thing in each turn, and the batch is another's in the next.
+      this.#receiving(tag)
+      batch.reset()
+      for (const [name, digits] of counters) {
+        if (!DIGITS.test(digits)) throw invalid(`'${digits.slice(0, 50)}' is no value`)
+        const lacking = BigInt(digits) - BigInt(store.value(encoder.encode(name)))
+        if (lacking >= AMOUNT_LIMIT || lacking <= -AMOUNT_LIMIT) throw overflow(name)
+        if (lacking !== 0n) batch.add(name, lacking)
+      }
+      if (batch.count === 0) return
+      const wait = store.admit(batch)
+      if (wait === undefined) {
+        await store.increment(batch, () => REPLY)
+        return
+      }
+      await wait
+    }
+  }
+
+  /** @throws CounterError SLOTS_CONFLICT unless this replica goes by the map of the tag, and has a part in what is on its way */
+  #copying(tag: string): Kept & { readonly moving: Moving } {
+    const { kept } = this.#options.custody
+    const moving = kept?.map.moving
+    if (kept === undefined || kept.map.tag !== tag || moving?.phase !== 'copy') throw passed(kept, tag)
+    if (kept.shard !== moving.from && kept.shard !== moving.to) throw passed(kept, tag)
+    return { ...kept, moving }
+  }
+
+  #receiving(tag: string): void {
+    const { moving, shard } = this.#copying(tag)
+    const { node } = this.#options.store.self
+    if (shard === moving.to && node === moving.receiver) return
+    throw new CounterError(
+      'SLOTS_CONFLICT',
+      `node ${node} of shard ${shard} was given what goes to node ${moving.receiver} of ${moving.to}`,
+    )
+  }
+
+  /** What was found leaves when it is durable, and only if it was looked for under this map to the end. */
+  async #shown<T>(tag: string, found: T): Promise<T> {
+    await this.#options.store.settled()
+    this.#copying(tag)
+    return found
+  }
+}
+
+/** Lives of nodes; what is folded is known to every member, and what was heard of an original system nobody waits for. */
+function knownIn(vector: VersionVector): Known[] {
+  const known: Known[] = []
+  for (const { replica, seq } of vector) {
+    assert(seq >= 0, 'a sequence number')
+    if (replica.node < SLOT_BASE && replica.incarnation !== FOLDED && seq > 0)
+      known.push([replica.node, replica.incarnation, seq])
+  }
+  return known
+}
+
+const invalid = (why: string): CounterError => new CounterError('SLOTS_INVALID', why)
+const passed = (kept: Kept | undefined, tag: string): CounterError =>
+  new CounterError('SLOTS_CONFLICT', `asked about a move of the map ${tag}, while this node goes by ${kept?.tag ?? 'none'}`)
+const overflow = (name: string): CounterError =>
+  new CounterError('COUNT_OVERFLOW', `the value of '${name.slice(0, 80)}' is more than one write can bring`, {
+    fix: 'give the move up, or use a new name and leave this one where it is',
+  })

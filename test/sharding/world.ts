@@ -1,0 +1,359 @@
+// Shards in memory, for histories of moves: real stores on virtual disks, real replication within each shard, and between them and those who ask
+// a network that loses, delays and repeats. Who asks goes by a map and learns of others, as an aggregator does. Time goes on only when told.
+
+import { CounterError } from '../../lib/base/errors.ts'
+import { type Random, seededRandom } from '../../lib/base/random.ts'
+import { SlotMap, slotOf } from '../../lib/cluster/index.ts'
+import { Custody, type ShardPort, ShardReplica, slotsOfBatch, slotsOfNames } from '../../lib/sharding/index.ts'
+import { Tally } from '../../lib/text/index.ts'
+import { batchOf, hash, nameBytes, plainReply } from '../persistence/harness.ts'
+import { Cluster, type Node } from '../syncsrv/cluster.ts'
+
+export type Fault =
+  | 'nobody freezes'
+  | 'values are added'
+  | 'nothing is compared'
+  | 'nobody waits for what others know'
+  | 'a page is answered before it is durable'
+  | 'the home keeps any version'
+  | 'items in transit count'
+  | 'a map does not wait for writes under way'
+  | 'a map does not outlive its node'
+
+const CALL_TIMEOUT_MS = 3_000
+const slotOfName = (name: string): number => slotOf(nameBytes(name), 0, nameBytes(name).length)
+
+export class Member {
+  readonly world: World
+  readonly shard: number
+  readonly node: Node
+  custody!: Custody
+  replica!: ShardReplica
+  up = false
+
+  constructor(world: World, shard: number, node: Node) {
+    this.world = world
+    this.shard = shard
+    this.node = node
+  }
+
+  async start(): Promise<void> {
+    const { faults } = this.world
+    await this.node.open()
+    const { store, replication, clock } = this.node
+    const view = store.slotted(slotOf)
+    if (faults.has('items in transit count')) view.hide = () => {}
+    this.custody = new Custody(store, view)
+    if (faults.has('a map does not wait for writes under way')) this.custody.track = (write) => write
+    this.replica = new ShardReplica({
+      store: faults.has('values are added')
+        ? Object.assign(Object.create(store), { value: () => 0, status: () => store.status() }, bound(store))
+        : store,
+      cluster: {
+        members: () =>
+          replication
+            .status()
+            .members.filter(({ state }) => state !== 'left')
+            .map(({ node }) => node),
+        waitUntilKnown: (entries, timeoutMs) => replication.waitUntilKnown(entries, timeoutMs),
+      },
+      custody: this.custody,
+      view,
+      amounts: new Tally({ hash, nameBytesMax: 100, tokenizer: 'space' }),
+      clock,
+      knowTimeoutMs: 2_000,
+    })
+    await replication.start()
+    this.up = true
+  }
+
+  kill(): void {
+    this.up = false
+    this.node.kill()
+  }
+
+  /** Whether a client that goes by whatever map this replica keeps could write to the slot here. */
+  takes(slot: number): boolean {
+    const kept = this.up ? this.custody.kept : undefined
+    return kept !== undefined && kept.map.shardOf(slot) === this.shard && !kept.map.isMoving(slot)
+  }
+}
+
+/** Methods of the store that a replica with another idea of values needs beside. */
+function bound(store: Node['store']) {
+  return {
+    vector: () => store.vector(),
+    item: (id: string) => store.item(id),
+    admit: (batch: never) => store.admit(batch),
+    increment: (batch: never, reply: never) => store.increment(batch, reply),
+    changeItems: (changes: never, reply: never) => store.changeItems(changes, reply),
+    settled: () => store.settled(),
+    self: store.self,
+  }
+}
+
+/** What a write became: `no` is certain. */
+export type Outcome = 'yes' | 'no' | 'unknown'
+
+export class World {
+  readonly cluster: Cluster
+  readonly random: Random
+  readonly faults: ReadonlySet<Fault>
+  readonly groups: Member[][] = []
+  /** Of a hundred messages, so many are lost, and so many come twice. */
+  losePercent = 0
+  twicePercent = 0
+  delayMsMax = 20
+
+  constructor(seed: number, faults: readonly Fault[] = []) {
+    this.cluster = new Cluster(seed)
+    this.random = seededRandom(seed ^ 0x5eed)
+    this.faults = new Set(faults)
+  }
+
+  get members(): Member[] {
+    return this.groups.flat()
+  }
+
+  below(limit: number): number {
+    return this.random.uint32() % limit
+  }
+
+  addShard(replicas: number): Member[] {
+    const shard = this.groups.length
+    const nodes: Node[] = []
+    for (let id = 1; id <= replicas; id++) {
+      nodes.push(this.cluster.add(id, { seeds: async () => nodes.map(({ address }) => address), intervalMs: 200 }))
+    }
+    const group = nodes.map((node) => new Member(this, shard, node))
+    this.groups.push(group)
+    return group
+  }
+
+  /** Starts the shards, each with the map. */
+  async start(shards: number, replicas: number): Promise<SlotMap> {
+    const map = SlotMap.even(shards)
+    for (let shard = 0; shard < shards; shard++) this.addShard(replicas)
+    await this.cluster.settle(Promise.all(this.members.map((member) => member.start())))
+    await this.cluster.until(() =>
+      this.members.every((member) => member.node.replication.status().members.length === this.groups[member.shard]!.length),
+    )
+    await this.cluster.settle(Promise.all(this.members.map((member) => member.custody.keep(map, member.shard))))
+    return map
+  }
+
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.cluster.clock.after(ms, resolve))
+  }
+
+  /**
+   * A request over the network.
+   * @param mayRepeat whether it may come twice
+   * @throws CounterError PEER_UNREACHABLE when there is no answer: whether it arrived is not known
+   */
+  async call<T>(member: Member, ask: () => Promise<T>, mayRepeat = true): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const lost = (why: string) => new CounterError('PEER_UNREACHABLE', why)
+      const cancel = this.cluster.clock.after(CALL_TIMEOUT_MS, () => reject(lost('no answer')))
+      const times = mayRepeat && this.below(100) < this.twicePercent ? 2 : 1
+      for (let time = 0; time < times; time++) {
+        if (this.below(100) < this.losePercent) continue
+        void this.pause(this.below(this.delayMsMax) + time * this.below(2_000)).then(() => {
+          if (!member.up) {
+            cancel()
+            return reject(lost('refused'))
+          }
+          const answer = ask()
+          answer.then(
+            async (value) => {
+              if (this.below(100) < this.losePercent) return
+              await this.pause(this.below(this.delayMsMax))
+              cancel()
+              resolve(value)
+            },
+            (error) => {
+              cancel()
+              reject(error)
+            },
+          )
+        })
+      }
+    })
+  }
+
+  /** The replicas as a mover sees them. `alive` false: the mover is dead, and what it asks goes nowhere. */
+  ports(mover: { alive: boolean }): ShardPort[][] {
+    return this.groups.map((group) => group.map((member) => this.#port(member, mover)))
+  }
+
+  #port(member: Member, mover: { alive: boolean }): ShardPort {
+    const { faults } = this
+    const via = <T>(ask: () => Promise<T>): Promise<T> =>
+      mover.alive
+        ? this.call(member, ask).then((value) => (mover.alive ? value : new Promise<T>(() => {})))
+        : new Promise<T>(() => {})
+    return {
+      url: member.node.address,
+      look: () => via(() => member.replica.look()),
+      keep: (request) =>
+        via(() => member.replica.keep(faults.has('the home keeps any version') ? { ...request, after: null } : request)),
+      know: (known) => via(async () => faults.has('nobody waits for what others know') || member.replica.know(known)),
+      take: (request) => via(() => member.replica.take(request)),
+      find: (request) => via(() => member.replica.find(request)),
+      put: (request) =>
+        via(async () => {
+          const done = member.replica.put(request)
+          if (!faults.has('a page is answered before it is durable')) return done
+          done.catch(() => {})
+        }),
+      digest: (request) =>
+        via(async () => {
+          const digest = await member.replica.digest(request)
+          return faults.has('nothing is compared') ||
+            faults.has('values are added') ||
+            faults.has('a page is answered before it is durable')
+            ? { counters: 0, items: 0, sum: '' }
+            : digest
+        }),
+    }
+  }
+}
+
+/** Somebody who goes by a map, as an aggregator does. */
+export class Asker {
+  readonly world: World
+  map: SlotMap
+
+  constructor(world: World, map: SlotMap) {
+    this.world = world
+    this.map = map
+  }
+
+  increment(name: string, amount: number): Promise<Outcome> {
+    return this.#write(slotOfName(name), async (member, tag) => {
+      const { store } = member.node
+      const batch = batchOf({ [name]: amount })
+      const refusal = this.#refusal(member, tag, () => slotsOfBatch(batch))
+      if (refusal !== undefined) return refusal
+      const write = async (): Promise<void> => {
+        // As when the log has no room at once.
+        if (this.world.below(4) === 0) await this.world.pause(this.world.below(300))
+        for (let wait = store.admit(batch); wait !== undefined; wait = store.admit(batch)) await wait
+        const { at } = await store.increment(batch, () => plainReply())
+        await everywhere(member, at)
+      }
+      await member.custody.track(write())
+      return 'taken'
+    })
+  }
+
+  giveItem(id: string, tenant: string | undefined): Promise<Outcome> {
+    return this.#write(slotOfName(id), async (member, tag) => {
+      const refusal = this.#refusal(member, tag, () => slotsOfNames([id]))
+      if (refusal !== undefined) return refusal
+      const write = async (): Promise<void> => {
+        if (this.world.below(4) === 0) await this.world.pause(this.world.below(300))
+        const { at } = await member.node.store.changeItems([{ id, tenant }], () => plainReply())
+        await everywhere(member, at)
+      }
+      await member.custody.track(write())
+      return 'taken'
+    })
+  }
+
+  #refusal(member: Member, tag: string, slots: () => Iterable<number>) {
+    const refusal = member.custody.refusal(tag, slots)
+    return refusal === 'frozen' && this.world.faults.has('nobody freezes') ? undefined : refusal
+  }
+
+  async #write(slot: number, write: (member: Member, tag: string) => Promise<'taken' | 'moved' | 'frozen'>): Promise<Outcome> {
+    for (let attempt = 0; attempt < 40; attempt++) {
+      const member = this.#anyOf(this.map.shardOf(slot))
+      const tag = `${this.map.tag}/${member.shard}`
+      try {
+        const outcome = await this.world.call(member, () => write(member, tag), false)
+        if (outcome === 'taken') return 'yes'
+        if (outcome === 'moved') await this.#agreeWith(member)
+        else await this.world.pause(50)
+      } catch (error) {
+        if (error instanceof CounterError && error.message === 'refused') await this.world.pause(100)
+        else return 'unknown'
+      }
+    }
+    return 'no'
+  }
+
+  /** undefined: nobody answered. */
+  value(name: string): Promise<number | undefined> {
+    return this.#read(
+      () => [this.map.shardOf(slotOfName(name))],
+      ({ node }) => Number(node.store.value(nameBytes(name))),
+    )
+  }
+
+  /** The items of a tenant, over all shards, under one map. */
+  tenantCount(tenant: string): Promise<number | undefined> {
+    return this.#read(
+      () => this.map.ranges.flatMap((ranges, shard) => (ranges.length > 0 ? [shard] : [])),
+      ({ node }) => node.store.tenantCount(tenant),
+    )
+  }
+
+  /** The sum over shards, when all answer under one map. */
+  async #read(shards: () => number[], show: (member: Member) => number): Promise<number | undefined> {
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const members = shards().map((shard) => this.#anyOf(shard))
+      const { tag } = this.map
+      const parts = await Promise.allSettled(
+        members.map((member) =>
+          this.world.call(member, async () => {
+            const own = `${tag}/${member.shard}`
+            if (member.custody.kept?.tag !== own) return undefined
+            const value = show(member)
+            await member.node.store.settled()
+            return member.custody.kept?.tag === own ? value : undefined
+          }),
+        ),
+      )
+      let sum: number | undefined = 0
+      for (const [index, part] of parts.entries()) {
+        if (part.status === 'fulfilled' && part.value === undefined) await this.#agreeWith(members[index]!)
+        if (part.status === 'rejected' || part.value === undefined) sum = undefined
+        else if (sum !== undefined) sum += part.value
+      }
+      if (sum !== undefined) return sum
+      await this.world.pause(100)
+    }
+    return undefined
+  }
+
+  /** Of two maps both go by the later. */
+  async #agreeWith(member: Member): Promise<void> {
+    try {
+      const kept = await this.world.call(member, async () => {
+        const { kept } = member.custody
+        await member.node.store.settled()
+        return kept
+      })
+      if (kept !== undefined && kept.map.version > this.map.version) this.map = kept.map
+      else {
+        const { map } = this
+        await this.world.call(member, () => member.custody.keep(map, member.shard))
+      }
+    } catch {
+      await this.world.pause(50)
+    }
+  }
+
+  #anyOf(shard: number): Member {
+    const group = this.world.groups[shard]!
+    return group[this.world.below(group.length)]!
+  }
+}
+
+/** A write counts as acknowledged when all replicas have it, so that any may be asked. */
+async function everywhere(member: Member, at: Parameters<Node['replication']['waitFor']>[0]): Promise<void> {
+  if (member.world.groups[member.shard]!.length === 1) return
+  const { met } = await member.node.replication.waitFor(at, 'all', 2_000)
+  if (!met) throw new CounterError('PEER_UNREACHABLE', 'not everywhere')
+}
