@@ -42,5 +42,9 @@ export function endOnSignal(logger: Logger, current: () => Ending | undefined): 
     process.exit(EXIT.ok)
   }
   for (const [signal, code] of Object.entries(SIGNALS)) process.on(signal, () => void end(signal, code))
-  if (process.channel != null) process.once('disconnect', () => void end('the process that started it is gone', SIGNALS.SIGTERM))
+  if (process.channel != null) {
+    process.once('disconnect', () => void end('the process that started it is gone', SIGNALS.SIGTERM))
+    // A process that cannot start ends by itself.
+    process.channel.unref()
+  }
 }

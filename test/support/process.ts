@@ -33,6 +33,8 @@ export interface StartOptions {
   /** How long it may take to be ready, in milliseconds. */
   readonly readyMs?: number
   readonly command?: Command
+  /** The command of Counter and its flags; `serve` when not given. */
+  readonly args?: readonly string[]
 }
 
 /** A program and its first arguments, to run as `counter`: a built one, or the same under another program. */
@@ -46,7 +48,7 @@ export function temporaryDirectory(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** Starts `counter serve` and waits until it is ready. Rejects with what it printed when it ends or takes too long. */
+/** Starts `counter serve`, or another command that serves, and waits until it is ready. Rejects with what it printed when it ends or takes too long. */
 export async function startNode(options: StartOptions): Promise<NodeProcess> {
   const env = {
     ...(options.cwd === undefined && { COUNTER_DATA_DIR: options.dataDir }),
@@ -55,7 +57,7 @@ export async function startNode(options: StartOptions): Promise<NodeProcess> {
     COUNTER_LOG_FORMAT: 'json',
     ...options.env,
   }
-  const run = runCounter(['serve'], env, options)
+  const run = runCounter([...(options.args ?? ['serve'])], env, options)
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((done) => {
     timer = setTimeout(() => done(undefined), options.readyMs ?? 30_000)
