@@ -1,6 +1,6 @@
 // Feeds the delta decoder with deltas that are nearly right: made by the grammar with a strange value here and there, then
 // cut, flipped, spliced or left alone. Each is either refused with DELTA_INVALID and changes nothing, or is a delta
-// whose every part is in range, and which merges like any other.
+// whose every part is in range, and which merges like any other. Items are then counted anew, and given away as a whole.
 //
 //   node --import tsx test/fuzz/delta.fuzz.ts --runs 1000000 --seed 1
 
@@ -10,12 +10,14 @@ import { parseArgs } from 'node:util'
 import { ByteReader } from '../../lib/base/bytes.ts'
 import { CounterError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
-import { DecodedDelta, Replica, SEQ_MAX, SLOT_BASE, SLOTS_MAX } from '../../lib/storage/index.ts'
+import { DecodedDelta, Replica, SEQ_MAX, SLOT_BASE, SLOTS_MAX, VersionVector } from '../../lib/storage/index.ts'
+import { STAMP_MAX } from '../../lib/storage/item-delta.ts'
 
 export interface Outcome {
   refused: number
   accepted: number
   cells: number
+  items: number
 }
 
 /** Runs after which the replica is made anew, so that it stays small. */
@@ -26,17 +28,22 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true })
 export function fuzzDelta(runs: number, seed: number): Outcome {
   const random = seededRandom(seed)
   const decoded = new DecodedDelta()
-  const outcome: Outcome = { refused: 0, accepted: 0, cells: 0 }
+  const outcome: Outcome = { refused: 0, accepted: 0, cells: 0, items: 0 }
   let replica!: Replica
   let previous: Uint8Array = new Uint8Array(0)
   for (let run = 0; run < runs; run++) {
-    if (run % REPLICA_RUNS === 0) replica = newReplica(random)
+    if (run % REPLICA_RUNS === 0) {
+      if (run > 0) checkGiven(replica, newReplica(random))
+      replica = newReplica(random)
+    }
     const whole = new Maker(random).delta()
     const bytes = damage(random, whole, previous)
     previous = whole
     try {
-      if (judge(bytes, decoded, replica)) outcome.cells += decoded.cellCount
-      else outcome.refused++
+      if (judge(bytes, decoded, replica)) {
+        outcome.cells += decoded.cellCount
+        outcome.items += decoded.items.count
+      } else outcome.refused++
     } catch (error) {
       throw new Error(`seed ${seed}, run ${run}, delta ${Buffer.from(bytes).toString('hex')}`, { cause: error })
     }
@@ -53,9 +60,17 @@ function newReplica(random: Random): Replica {
   })
 }
 
+/** What must stand still when a delta is refused. */
+function sizesOf(replica: Replica): number[] {
+  const { table, columns, byteLength, hiddenCells, items } = replica
+  const { ids, tenants, origins, live, log } = items
+  const ofItems = [ids.rowCount, tenants.rowCount, origins.length, live, log.end]
+  return [table.rowCount, columns.length, byteLength, hiddenCells, replica.vector().size, ...ofItems]
+}
+
 /** Whether the delta was accepted. */
 function judge(bytes: Uint8Array, decoded: DecodedDelta, replica: Replica): boolean {
-  const before = [replica.table.rowCount, replica.byteLength, replica.columns.length, replica.vector().size]
+  const before = sizesOf(replica)
   // Bytes beyond the range must not matter.
   const padded = new Uint8Array(bytes.length + 16).fill(1)
   padded.set(bytes, 8)
@@ -63,13 +78,47 @@ function judge(bytes: Uint8Array, decoded: DecodedDelta, replica: Replica): bool
     decoded.decode(new ByteReader(padded, 8, 8 + bytes.length, 'DELTA_INVALID', 'delta'))
   } catch (error) {
     assert(error instanceof CounterError && error.code === 'DELTA_INVALID', `threw ${error}`)
-    assert.deepEqual([replica.table.rowCount, replica.byteLength, replica.columns.length, replica.vector().size], before)
+    assert.deepEqual(sizesOf(replica), before)
     return false
   }
   checkDecoded(decoded, 8, 8 + bytes.length)
   replica.merge(decoded)
   assert.equal(replica.merge(decoded), 0, 'a delta repeated is no news')
+  if (decoded.items.count > 0) checkCounts(replica)
   return true
+}
+
+/** Counts per tenant are those of the items. */
+export function checkCounts({ items }: Replica): void {
+  const counts = new Array<number>(items.tenants.rowCount).fill(0)
+  for (let row = 0; row < items.ids.rowCount; row++) {
+    const tenant = items.cells.tenantOf(row)
+    if (tenant > 0) counts[tenant - 1]!++
+  }
+  for (const [tenant, count] of counts.entries()) assert.equal(items.countAt(tenant), count)
+  assert.equal(
+    items.live,
+    counts.reduce((sum, count) => sum + count, 0),
+  )
+}
+
+/** Who is given all of it has the same items. */
+function checkGiven(from: Replica, to: Replica): void {
+  const decoded = new DecodedDelta()
+  for (const { delta } of from.since(new VersionVector())) {
+    decoded.decode(new ByteReader(delta, 0, delta.length, 'DELTA_INVALID', 'delta'))
+    to.merge(decoded)
+  }
+  const linesOf = ({ items: { ids, tenants, cells, origins } }: Replica): string[] =>
+    Array.from({ length: ids.rowCount }, (_, row) => {
+      const tenant = cells.tenantOf(row)
+      const { node, incarnation } = origins[cells.originOf(row)]!
+      const name = tenant === 0 ? 'deleted' : `of ${Buffer.from(tenants.nameOf(tenant - 1)).toString('hex')}`
+      const place = `${node}.${incarnation} ${cells.seqOf(row)} ${cells.stampOf(row)}`
+      return `${Buffer.from(ids.nameOf(row)).toString('hex')} ${name} ${place}`
+    }).sort()
+  assert.deepEqual(linesOf(to), linesOf(from))
+  checkCounts(to)
 }
 
 /** Everything that the table relies on, and that no memory was taken beyond what the input pays for. */
@@ -90,7 +139,29 @@ export function checkDecoded(decoded: DecodedDelta, from: number, to: number): v
     assert(replica.node >= 0 && replica.node < SLOT_BASE + SLOTS_MAX && Number.isSafeInteger(replica.incarnation))
     assert(seq >= 0 && seq <= SEQ_MAX)
   }
-  for (const array of [decoded.nameFrom, decoded.cellRow]) assert(array.length <= 1 << 14, 'arrays grow with the input only')
+  checkDecodedItems(decoded, from, to)
+  for (const array of [decoded.nameFrom, decoded.cellRow, decoded.items.idFrom, decoded.items.tenantFrom])
+    assert(array.length <= 1 << 14, 'arrays grow with the input only')
+}
+
+function checkDecodedItems({ items, write }: DecodedDelta, from: number, to: number): void {
+  assert(items.count * 4 <= to - from && items.tenantCount * 2 <= to - from && items.origins.length * 2 <= to - from)
+  const checkName = (start: number, end: number): void => {
+    assert(start >= from && end <= to && end - start >= 1 && end - start <= 65_535, 'a name lies in the delta')
+    UTF8.decode(items.bytes.subarray(start, end))
+  }
+  for (let tenant = 0; tenant < items.tenantCount; tenant++) checkName(items.tenantFrom[tenant]!, items.tenantTo[tenant]!)
+  let stampMax = 0
+  for (let item = 0; item < items.count; item++) {
+    checkName(items.idFrom[item]!, items.idTo[item]!)
+    assert(items.origin[item]! < items.origins.length && items.tenant[item]! <= items.tenantCount)
+    const [seq, stamp] = [items.seq[item]!, items.stamp[item]!]
+    assert(Number.isInteger(seq) && seq >= 1 && seq <= SEQ_MAX, `sequence number ${seq}`)
+    assert(Number.isInteger(stamp) && stamp >= 1 && stamp <= STAMP_MAX, `stamp ${stamp}`)
+    stampMax = Math.max(stampMax, stamp)
+  }
+  assert.equal(items.stampMax, stampMax)
+  if (write !== undefined) for (let item = 0; item < items.count; item++) assert.equal(items.seq[item], write.seq)
 }
 
 const STRANGE = [
@@ -129,13 +200,17 @@ class Maker {
   }
 
   delta(): Uint8Array {
-    this.#byte(1)
-    for (let parts = this.#below(4); parts > 0; parts--) this.#strange() ? this.#byte(this.#below(256)) : this.#part()
+    const withItems = this.#below(2) === 0
+    this.#byte(withItems ? 2 : 1)
+    for (let parts = this.#below(4); parts > 0; parts--) this.#strange() ? this.#byte(this.#below(256)) : this.#part(withItems)
     return Uint8Array.from(this.#out)
   }
 
-  #part(): void {
-    if (this.#below(4) > 0) return this.#block()
+  #part(withItems: boolean): void {
+    const kind = this.#below(8)
+    if (kind < 4) return this.#block()
+    if (kind < 7 && (withItems || this.#strange())) return this.#items()
+    if (kind < 6) return this.#block()
     this.#byte(2)
     for (let count = this.#count(this.#below(3)); count > 0; count--) this.#replica(this.#below(100))
   }
@@ -164,10 +239,40 @@ class Maker {
     }
   }
 
+  #items(): void {
+    const origins = 1 + this.#below(3)
+    const tenants = this.#below(3)
+    const count = this.#below(5)
+    this.#byte(3)
+    this.#byte(this.#below(2))
+    this.#count(origins)
+    for (let at = 0; at < origins; at++) {
+      this.#varint(this.#below(4))
+      this.#varint(this.#below(3))
+    }
+    for (const names of [tenants, count]) {
+      this.#count(names)
+      const list = Array.from({ length: names }, () => this.#text())
+      for (const name of list) this.#varint(name.length)
+      for (const name of list) this.#out.push(...name)
+    }
+    for (let item = 0; item < count; item++) {
+      if (origins > 1) this.#varint(this.#below(origins))
+      // So far from 0 that differences in both directions stay above it.
+      this.#varint(item === 0 ? 20 + 2 * this.#below(4) : this.#below(5))
+      this.#varint(item === 0 ? 20 + 2 * this.#below(3) : this.#below(5))
+      this.#varint(this.#below(tenants + 1))
+    }
+  }
+
   #name(): { keyed: boolean; bytes: Uint8Array } {
     if (this.#below(8) === 0) return { keyed: true, bytes: Uint8Array.from({ length: 8 }, () => this.#below(256)) }
+    return { keyed: false, bytes: this.#text() }
+  }
+
+  #text(): Uint8Array {
     const from = this.#strange() ? BAD_NAMES : NAMES
-    return { keyed: false, bytes: from[this.#below(from.length)]! }
+    return from[this.#below(from.length)]!
   }
 
   #replica(seq: number): void {

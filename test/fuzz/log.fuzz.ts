@@ -10,7 +10,9 @@ import { seededRandom } from '../../lib/base/random.ts'
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from '../../lib/persistence/frame.ts'
 import type { Store } from '../../lib/persistence/index.ts'
 import { encodeCells, encodeKnown, FOLDED } from '../../lib/storage/index.ts'
-import { Machine, nameBytes, once, valueOf } from '../persistence/harness.ts'
+import { Machine, nameBytes, once, plainReply, valueOf } from '../persistence/harness.ts'
+import { countsOf } from '../sim/check-items-counts.ts'
+import { itemsOf } from '../sim/item-versions.ts'
 import { damaged } from './damage.ts'
 
 const OPS = 12
@@ -40,6 +42,39 @@ async function foldAndMove(machine: Machine, store: Store): Promise<void> {
   await machine.settle(store.merge(encodeKnown({ node, incarnation: FOLDED }, incarnation + 5)))
 }
 
+/** Items and a note after each write of counts: one item more, and one that goes from tenant to tenant, or away. */
+async function changeItems(machine: Machine, store: Store, index: number): Promise<void> {
+  const changes = [
+    { id: `item-${index}`, tenant: 'all' },
+    { id: 'wanderer', tenant: wandererAt(index) },
+  ]
+  const key = index % 4 === 0 ? once(`items-${index}`) : undefined
+  await machine.settle(store.changeItems(changes, () => plainReply(), key))
+  await machine.settle(store.keepNotes([['note', nameBytes(String(index + 1))]]))
+}
+
+const wandererAt = (index: number): string | undefined => (index < 0 || index % 4 === 3 ? undefined : `camp ${index % 4}`)
+
+/** What is wrong with the items when so many of the counts are there, or undefined. */
+function judgeItems(store: Store, counted: number): string | undefined {
+  const there = Array.from({ length: OPS }, (_, index) => store.item(`item-${index}`)?.tenant === 'all')
+  const count = there.filter(Boolean).length
+  const noted = Number(Buffer.from(store.note('note') ?? []).toString())
+  if (there.some((isThere, index) => isThere !== index < count)) return `not the first items: ${there}`
+  if (count > counted || count < counted - 1 || noted > count || noted < count - 1) return `${counted}, ${count}, ${noted}`
+  if (store.item('wanderer')?.tenant !== wandererAt(count - 1)) return `the wanderer is at ${store.item('wanderer')?.tenant}`
+  return undefined
+}
+
+/** Counts per tenant are those of the items, whatever was damaged. */
+function judgeCounts(store: Store): string | undefined {
+  const counts = [...countsOf(itemsOf(store))]
+  const wrong = counts.find(([tenant, count]) => store.tenantCount(tenant) !== count)
+  if (wrong !== undefined) return `tenant ${wrong} is counted as ${store.tenantCount(wrong[0])}`
+  const items = counts.reduce((sum, [, count]) => sum + count, 0)
+  return store.status().items === items ? undefined : `${store.status().items} items, and ${items} are there`
+}
+
 export async function fuzzLog(runs: number, seed: number): Promise<Map<string, number>> {
   const random = seededRandom(seed)
   const ends = new Map<string, number>()
@@ -51,6 +86,7 @@ export async function fuzzLog(runs: number, seed: number): Promise<Map<string, n
     await machine.settle(
       machine.write(store, { hot: 1, [`op-${index}`]: 1, cold: index % 4 === 0 ? -1 : 1 }, key, `reply ${index}`),
     )
+    await changeItems(machine, store, index)
   }
   await machine.kill()
   const path = machine.files('log')[0]!
@@ -74,12 +110,18 @@ export async function fuzzLog(runs: number, seed: number): Promise<Map<string, n
         const count = kept.filter((value) => value === 1).length
         if (kept.some((value, index) => value !== (index < count ? 1 : 0))) fail(`not the first ones: ${kept}`)
         if (valueOf(store, 'hot') !== count) fail(`hot is ${valueOf(store, 'hot')} of ${count}`)
+        const wrong = judgeItems(store, count)
+        if (wrong !== undefined) fail(wrong)
       }
+      const miscounted = judgeCounts(store)
+      if (miscounted !== undefined) fail(miscounted)
       const before = valueOf(store, 'after')
       await machine.settle(machine.write(store, { after: 1 }))
+      await machine.settle(store.changeItems([{ id: 'after', tenant: 'last' }], () => plainReply()))
       await machine.powerCut(0)
       store = await machine.open()
       if (!fix && valueOf(store, 'after') !== before + 1) fail('a write behind it is lost')
+      if (store.item('after')?.tenant !== 'last') fail('an item behind it is lost')
     } catch (error) {
       if (!(error instanceof CounterError)) throw error
       end = error.code

@@ -15,6 +15,7 @@ import { batchOf, hash, nameBytes, once, plainReply } from '../persistence/harne
 import { bytesFile } from '../support/bytes-file.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 import { damaged } from './damage.ts'
+import { checkCounts } from './delta.fuzz.ts'
 
 const HEADER_BYTES = 52
 const BLOCK_HEADER_BYTES = 9
@@ -45,6 +46,11 @@ export async function fuzzSnapshot(runs: number, seed: number): Promise<Map<stri
     replica.increment(batchOf({ hot: 1, [`op-${index}`]: 1, cold: -1 }), new ByteWriter())
     replies.add(once(`k${index}`), plainReply(`reply ${index}`)).landed()
     notes.change([[`n${index}`, Uint8Array.of(index)]], new ByteWriter())
+    const changes = [
+      { id: `item-${index}`, tenant: `t${index % 3}` },
+      { id: `item-${index - 5}`, tenant: undefined },
+    ]
+    replica.changeItems(changes, 1000, new ByteWriter())
   }
   const pieces = encodeSnapshot({ self, from: 99, createdAt: 1 }, { replica, replies, notes })
   const whole = new Uint8Array(Buffer.concat(Array.from(pieces, (piece) => piece.slice())))
@@ -68,6 +74,11 @@ export async function fuzzSnapshot(runs: number, seed: number): Promise<Map<stri
     }
     // What was joined before the damage was found is true.
     if (!fix && Number(to.replica.value(nameBytes('hot'))) > 20) fail('more than was counted')
+    for (let index = 0; !fix && index < 20; index++) {
+      const item = to.replica.items.find(`item-${index}`)
+      if (item !== undefined && item.tenant !== replica.items.find(item.id)?.tenant) fail(`${item.id} is of ${item.tenant}`)
+    }
+    checkCounts(to.replica)
     ends.set(end, (ends.get(end) ?? 0) + 1)
   }
   return ends
