@@ -2,6 +2,7 @@
 
 import { ByteReader } from '../../lib/base/bytes.ts'
 import { DecodedDelta, replicaKey } from '../../lib/storage/index.ts'
+import type { Version } from './item-versions.ts'
 
 /** A cell as it is compared. */
 export interface SeenCell {
@@ -30,17 +31,22 @@ export function cellsOf(bytes: Uint8Array): SeenCell[] {
 }
 
 export class CheckColumns {
-  readonly #contents = new Map<string, number>()
+  readonly #contents = new Map<string, number | string>()
 
   seen(cells: readonly SeenCell[]): string[] {
-    const found: string[] = []
-    for (const { name, replica, seq, plus } of cells) {
-      const place = `${name} of ${replica} at ${seq}`
-      const before = this.#contents.get(place)
-      if (before !== undefined && before !== plus) found.push(`${place} was ${before} and is ${plus}`)
-      this.#contents.set(place, plus)
-    }
-    return found
+    return cells.flatMap(({ name, replica, seq, plus }) => this.#seen(`${name} of ${replica} at ${seq}`, plus))
+  }
+
+  seenItems(versions: ReadonlyArray<readonly [id: string, version: Version]>): string[] {
+    return versions.flatMap(([id, version]) =>
+      this.#seen(`item ${id} of ${replicaKey(version)} at ${version.seq}`, `${version.tenant} at ${version.stamp}`),
+    )
+  }
+
+  #seen(place: string, content: number | string): string[] {
+    const before = this.#contents.get(place)
+    this.#contents.set(place, content)
+    return before === undefined || before === content ? [] : [`${place} was ${before} and is ${content}`]
   }
 
   /** A disk was lost, so numbers that were nowhere else may be used again. */

@@ -9,7 +9,11 @@ export interface Reached {
 }
 
 /** @param membersLeast how many members the node must know of by then */
-export function checkLevel(op: ClusterOp, { reached, members, met }: Reached, membersLeast: number): string[] {
+export function checkLevel(
+  op: Pick<ClusterOp, 'name' | 'level' | 'everHeld'>,
+  { reached, members, met }: Reached,
+  membersLeast: number,
+): string[] {
   if (!met) return []
   const needed = op.level === 'all' ? members : op.level === 'majority' ? Math.floor(members / 2) + 1 : 1
   const found: string[] = []

@@ -3,6 +3,7 @@
 // missing in the end only when there was a moment in which no disk held it.
 
 import { type ReplicaId, replicaKey } from '../../lib/storage/index.ts'
+import type { ItemOp } from './cluster-items-ledger.ts'
 import type { OpState } from './ledger.ts'
 
 export type Level = 1 | 'majority' | 'all'
@@ -76,22 +77,33 @@ export class ClusterLedger {
 export class Session {
   readonly #places = new Map<string, Place>()
   #ops: ClusterOp[] = []
+  #itemOps: ItemOp[] = []
 
   /** An increment was acknowledged, and where it stands. */
   wrote(op: ClusterOp, place: Place): void {
+    this.#ops.push(op)
+    this.#stands(place)
+  }
+
+  wroteItems(op: ItemOp, place: Place): void {
+    this.#itemOps.push(op)
+    this.#stands(place)
+  }
+
+  #stands(place: Place): void {
     const key = replicaKey(place.replica)
     if ((this.#places.get(key)?.seq ?? 0) < place.seq) this.#places.set(key, place)
-    this.#ops.push(op)
   }
 
   /** What it has written by now. */
-  written(): { readonly ops: readonly ClusterOp[]; readonly places: readonly Place[] } {
-    return { ops: [...this.#ops], places: [...this.#places.values()] }
+  written(): { readonly ops: readonly ClusterOp[]; readonly itemOps: readonly ItemOp[]; readonly places: readonly Place[] } {
+    return { ops: [...this.#ops], itemOps: [...this.#itemOps], places: [...this.#places.values()] }
   }
 
   /** What was written may have been lost with a disk. */
   forget(): void {
     this.#places.clear()
     this.#ops = []
+    this.#itemOps = []
   }
 }

@@ -8,9 +8,11 @@ import { DIRECTORY, hash, SaidLogger } from '../persistence/harness.ts'
 import type { VirtualClock } from '../support/virtual-clock.ts'
 import { VirtualDisk } from '../support/virtual-disk.ts'
 import { cellsOf, type SeenCell } from './check-columns.ts'
+import { CheckItemsShown } from './check-items-shown.ts'
 import { CheckShown } from './check-shown.ts'
 import { NodeClock } from './cluster-clock.ts'
 import type { ClusterNetwork, Station } from './cluster-network.ts'
+import { type Version, versionsOf } from './item-versions.ts'
 import { Rot } from './rot.ts'
 
 /** What the history wants to know of its machines. */
@@ -19,8 +21,10 @@ export interface Watcher {
   readonly seeds: (machine: ClusterNode) => string[]
   /** The store was opened: all that it has is on the disk. */
   opened(machine: ClusterNode, store: Store): void
-  /** These cells came from another node, and are on the disk now. */
-  merged(machine: ClusterNode, cells: readonly SeenCell[]): void
+  /** These cells and items came from another node, and are on the disk now. */
+  merged(machine: ClusterNode, cells: readonly SeenCell[], items: ReadonlyArray<readonly [id: string, version: Version]>): void
+  /** What came was not taken. */
+  refused(machine: ClusterNode, error: unknown): void
 }
 
 export interface ClusterSettings {
@@ -61,6 +65,9 @@ export class ClusterNode implements Station {
   readonly disk = new VirtualDisk({ automatic: false })
   readonly rot: Rot
   readonly shown = new CheckShown()
+  readonly itemsShown = new CheckItemsShown()
+  /** Notes are numbers that count up: the last that was begun, the last that the disk holds, and in which life one is being written. */
+  readonly notes = { last: 0, kept: 0, busyLife: -1 }
   readonly #watcher: Watcher
   readonly #settings: ClusterSettings
   readonly #random: Random
@@ -214,8 +221,12 @@ export class ClusterNode implements Station {
     const merge = store.merge.bind(store)
     store.merge = async (delta) => {
       const cells = cellsOf(delta)
-      const news = await merge(delta)
-      if (life === this.life) this.#watcher.merged(this, cells)
+      const items = versionsOf(delta)
+      const news = await merge(delta).catch((error: unknown) => {
+        this.#watcher.refused(this, error)
+        throw error
+      })
+      if (life === this.life) this.#watcher.merged(this, cells, items)
       return news
     }
   }

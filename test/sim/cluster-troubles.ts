@@ -4,8 +4,9 @@ import type { CounterError } from '../../lib/base/errors.ts'
 import { DIRECTORY } from '../persistence/harness.ts'
 import type { DiskImage, Fault } from '../support/virtual-disk.ts'
 import { checkHandedOver } from './check-kept.ts'
+import { checkItemsHandedOver } from './cluster-items-ledger.ts'
 import type { ClusterNode } from './cluster-node.ts'
-import type { World } from './cluster-world.ts'
+import type { Held, World } from './cluster-world.ts'
 
 const ERRORS: readonly Fault[] = ['EIO', 'EIO', 'ENOSPC', 'short', 'short']
 const IDENTITY = `${DIRECTORY}/IDENTITY`
@@ -16,7 +17,7 @@ const CLONE_MACHINE = 9
 interface Saved {
   readonly node: ClusterNode
   readonly image: DiskImage
-  readonly held: ReadonlySet<string>
+  readonly held: Held
 }
 
 export class Troubles {
@@ -84,8 +85,7 @@ export class Troubles {
       node.clock.paused = true
       world.happened('paused', node)
     } else if (what < 84) {
-      node.clock.wallOffsetMs += world.oneOf([-3_600_000, -30_000, 30_000, 86_400_000])
-      world.happened('wall clock jumps', node)
+      this.#jump(node, world.oneOf([-3_600_000, -30_000, 30_000, 86_400_000]))
     } else if (node.store) node.store.snapshot().catch(() => {})
   }
 
@@ -99,8 +99,20 @@ export class Troubles {
       node.kill()
       world.happened(`killed while ${phase}`, node)
     }
-    world.ledger.lostTouch(node.machine)
+    world.lostTouch(node)
     node.calm()
+  }
+
+  /** A wall clock is set, by so much that others take what is stamped by it, or do not. */
+  clock(): void {
+    this.#jump(this.#world.oneOf(this.#world.nodes), this.#world.oneOf([-900_000, -90_000, -5000, 5000, 45_000, 90_000, 900_000]))
+  }
+
+  #jump(node: ClusterNode, byMs: number): void {
+    const world = this.#world
+    node.clock.wallOffsetMs += byMs
+    world.offsetMsMax = Math.max(world.offsetMsMax, node.clock.wallOffsetMs)
+    world.happened('wall clock jumps', node)
   }
 
   #restartAll(): void {
@@ -165,7 +177,7 @@ export class Troubles {
     if (node === undefined || node.rot.outstanding || !node.disk.paths(DIRECTORY).includes(IDENTITY)) return
     const what = world.below(100)
     if (what < 40) {
-      this.#saved = { node, image: node.disk.image(), held: world.ledger.heldBy(node.machine) }
+      this.#saved = { node, image: node.disk.image(), held: world.heldBy(node) }
       world.happened('directory saved', node)
     } else if (what < 60) await this.#clone(node)
     else if (what < 70) world.wipe(node)
@@ -206,7 +218,7 @@ export class Troubles {
     clone.disk.load(node.disk.image())
     if (world.chance(50)) this.#copy(clone)
     world.clones.push(clone)
-    for (const name of world.ledger.heldBy(node.machine)) world.ledger.held(clone.machine, name)
+    world.copied(clone, world.heldBy(node))
     world.membersLeast = 0
     world.happened('cloned', node)
     node.start()
@@ -261,6 +273,7 @@ export class Troubles {
         if (life !== node.life) return
         world.happened('drained', node)
         world.violated(checkHandedOver(world.ledger, node.machine))
+        if (world.items) world.violated(checkItemsHandedOver(world.items, node.machine))
       },
       (error) => world.count(`drain failed ${error.code}`),
     )

@@ -7,15 +7,32 @@ import type { Store } from '../../lib/persistence/index.ts'
 import { valueOf } from '../persistence/harness.ts'
 import { drained, VirtualClock } from '../support/virtual-clock.ts'
 import { CheckColumns, type SeenCell } from './check-columns.ts'
+import { checkItemCounts } from './check-items-counts.ts'
+import { checkItemsWhole } from './check-items-whole.ts'
 import { checkHeld } from './check-kept.ts'
+import { NOTE } from './cluster-items.ts'
+import { checkItemsHeld, ItemsLedger } from './cluster-items-ledger.ts'
 import { ClusterLedger, Session } from './cluster-ledger.ts'
 import { ClusterNetwork } from './cluster-network.ts'
 import { ClusterNode, type ClusterSettings, type Watcher } from './cluster-node.ts'
+import { itemsOf, type Version, type Versions } from './item-versions.ts'
 
 const DAMAGE = new Set(['LOG_CORRUPT', 'SNAPSHOT_CORRUPT', 'IDENTITY_INVALID'])
 const SESSIONS = 3
 /** One step in so many time goes on, however much there is to do. */
 const HURRY = 32
+/** One history in so many has items and notes too; the others are what they were before there were any. */
+const ITEMS_EVERY = 3
+
+/** What a disk holds. */
+export interface Held {
+  readonly names: ReadonlySet<string>
+  readonly items: Versions
+  /** The last note that was kept. */
+  readonly note: number
+}
+
+const NOTHING: Held = { names: new Set(), items: new Map(), note: 0 }
 
 export class World implements Watcher {
   readonly violations: string[] = []
@@ -28,6 +45,10 @@ export class World implements Watcher {
   /** Machines that run a copy of another's directory, under its node id. */
   readonly clones: ClusterNode[] = []
   readonly ledger = new ClusterLedger()
+  /** Only in histories that have items. */
+  readonly items: ItemsLedger | undefined
+  /** By how much a wall clock was ahead of that of the world, at most. */
+  offsetMsMax = 0
   readonly columns = new CheckColumns()
   readonly sessions = Array.from({ length: SESSIONS }, () => new Session())
   /** Whether nodes take new incarnations for next to nothing, so that there is much to fold. */
@@ -43,6 +64,7 @@ export class World implements Watcher {
 
   constructor(seed: number) {
     this.#seed = seed
+    this.items = seed % ITEMS_EVERY === 0 ? new ItemsLedger() : undefined
     this.random = seededRandom(seed)
     this.network = new ClusterNetwork(this.clock, seededRandom(seed ^ 0x0ff5e7), (what) => this.count(what))
     this.#settings = {
@@ -113,19 +135,67 @@ export class World implements Watcher {
     this.happened(store.recovered.incarnationIsNew ? 'opened under a new incarnation' : 'opened', node)
     this.violated(checkHeld(this.ledger, node.machine, (name) => valueOf(store, name)))
     for (const { name } of this.ledger.ops) if (valueOf(store, name) > 0) this.ledger.held(node.machine, name)
+    if (this.items) this.#openedItems(node, store, this.items)
   }
 
-  merged(node: ClusterNode, cells: readonly SeenCell[]): void {
+  #openedItems(node: ClusterNode, store: Store, items: ItemsLedger): void {
+    const held = itemsOf(store)
+    this.violated(checkItemsHeld(items, node.machine, held))
+    items.held(node.machine, held)
+    this.#checkItems(node, store, items)
+    const note = Number(Buffer.from(store.note(NOTE) ?? []).toString())
+    const { kept, last } = node.notes
+    if (note < kept || note > last)
+      this.violated([`machine ${node.machine} kept notes ${kept} to ${last}, and starts with ${note}`])
+    node.notes.kept = note
+  }
+
+  #checkItems({ machine }: ClusterNode, store: Store, items: ItemsLedger): void {
+    const held = itemsOf(store)
+    const where = `machine ${machine}`
+    this.violated([...checkItemsWhole(items.made, held, where), ...checkItemCounts(store, held, where)])
+  }
+
+  merged(node: ClusterNode, cells: readonly SeenCell[], versions: ReadonlyArray<readonly [id: string, version: Version]>): void {
     this.violated(this.columns.seen(cells))
     for (const { name, plus } of cells) if (plus > 0) this.ledger.held(node.machine, name)
+    if (!this.items || versions.length === 0) return
+    this.violated(this.columns.seenItems(versions))
+    this.items.held(node.machine, versions)
+    if (node.store) this.#checkItems(node, node.store, this.items)
   }
 
-  /** The disk of the machine holds nothing any more but the ops in `kept`. */
-  diskLost(node: ClusterNode, kept: ReadonlySet<string> = new Set()): void {
-    this.ledger.lost(node.machine, kept)
+  refused(_node: ClusterNode, error: unknown): void {
+    if (error instanceof CounterError && error.code === 'CLOCK_AHEAD') this.count('merge refused CLOCK_AHEAD')
+  }
+
+  heldBy({ machine, notes }: ClusterNode): Held {
+    return { names: this.ledger.heldBy(machine), items: this.items?.heldBy(machine) ?? new Map(), note: notes.kept }
+  }
+
+  /** The disk of the machine is a copy of another. */
+  copied({ machine, notes }: ClusterNode, held: Held): void {
+    for (const name of held.names) this.ledger.held(machine, name)
+    this.items?.held(machine, held.items)
+    notes.kept = held.note
+    notes.last = Number.MAX_SAFE_INTEGER
+  }
+
+  /** The disk of the machine holds nothing any more but what is in `kept`. */
+  diskLost(node: ClusterNode, kept = NOTHING): void {
+    this.ledger.lost(node.machine, kept.names)
+    this.items?.lost(node.machine, kept.items)
+    node.notes.kept = kept.note
+    node.itemsShown.forget()
     node.shown.forget()
     this.columns.forget()
     for (const session of this.sessions) session.forget()
+  }
+
+  /** The process on the machine died: nobody learns any more what came of what was sent to it. */
+  lostTouch({ machine }: ClusterNode): void {
+    this.ledger.lostTouch(machine)
+    this.items?.lostTouch(machine)
   }
 
   // Steps and time.
@@ -171,7 +241,7 @@ export class World implements Watcher {
   #buryTheDead(): void {
     for (const node of this.machines) {
       if (node.phase !== 'down') continue
-      this.ledger.lostTouch(node.machine)
+      this.lostTouch(node)
       const { error } = node
       node.error = undefined
       if (error === undefined) continue

@@ -11,7 +11,9 @@ import { checkHandedOver, checkHeld, checkKept } from './check-kept.ts'
 import { checkLevel } from './check-level.ts'
 import { checkSession } from './check-session.ts'
 import { runClusterHistory } from './cluster.ts'
+import { checkItemsHandedOver, checkItemsHeld, checkItemsKept, checkLater, ItemsLedger } from './cluster-items-ledger.ts'
 import { ClusterLedger } from './cluster-ledger.ts'
+import type { Version } from './item-versions.ts'
 import { runClusterHistories } from './processes.ts'
 
 const test = suite('sim/cluster')
@@ -105,6 +107,68 @@ test('the checkers of columns can fail', () => {
   assert.match(columns.seen([{ ...cell, plus: 6 }]).join(), 'hot of 1.7 at 3 was 5 and is 6')
   assert.equal(checkFolded(['1.1', '1.7', '1.8', '1.9', '1.10', '2.7'], [1, 2]), [])
   assert.match(checkFolded(['1.1', '1.7', '1.8', '1.9', '1.10', '1.11'], [1]).join(), 'node 1 has 6 columns')
+})
+
+const version = (seq: number, tenant: string | undefined = 'red'): Version => ({
+  stamp: 1000 + seq,
+  node: 1,
+  incarnation: 7,
+  seq,
+  tenant,
+})
+
+/** Two writes: of a and b, acknowledged and held by machine 1, and a later one of b, unknown. */
+function itemsLedgerOfTwo(): ItemsLedger {
+  const ledger = new ItemsLedger()
+  const [first, second] = [ledger.add(1, 1), ledger.add(1, 1)]
+  first.versions = new Map([
+    ['a', version(1)],
+    ['b', version(1, undefined)],
+  ])
+  first.state = 'acknowledged'
+  second.versions = new Map([['b', version(2, 'green')]])
+  ledger.lostTouch(1)
+  ledger.held(1, first.versions)
+  return ledger
+}
+
+test('the checkers of items of a cluster can fail', () => {
+  const ledger = itemsLedgerOfTwo()
+  const kept = (...items: Array<[string, Version]>) => checkItemsKept(ledger, new Map(items), 'it').join()
+  assert.is(kept(['a', version(1)], ['b', version(1, undefined)]), '')
+  assert.is(kept(['a', { ...version(1), incarnation: 9 }], ['b', version(2, 'green')]), '', 'moved, and what was unknown')
+  assert.match(kept(['a', version(1)]), 'items-0 has set item b and was acknowledged with level 1, and it does not have it')
+  assert.match(kept(['a', version(1)], ['b', version(2, 'blue')]), 'it has item b of blue, and items-1 wrote green')
+  assert.match(kept(['a', version(3)], ['b', version(2, 'green')]), 'it has item a as nobody has written it')
+
+  assert.equal(checkItemsHeld(ledger, 1, new Map(ledger.heldBy(1))), [])
+  assert.match(checkItemsHeld(ledger, 1, new Map([['a', version(1)]])).join(), 'machine 1 held item b')
+  assert.match(checkItemsHandedOver(ledger, 1).join(), 'it alone holds items-0')
+  ledger.held(2, ledger.ops[0]!.versions)
+  assert.equal(checkItemsHandedOver(ledger, 1), [])
+  assert.is(ledger.holders(ledger.ops[0]!), 2)
+
+  const write = { name: 'w', versions: new Map([['a', version(5)]]) }
+  assert.equal(checkLater(write, new Map([['b', version(4)]])), [])
+  assert.match(checkLater(write, new Map([['b', version(5)]])).join(), 'w is stamped 1005, and item b 1005 before')
+})
+
+test('an item that a disk still holds, or something later, is not excused', () => {
+  const ledger = itemsLedgerOfTwo()
+  const [first] = ledger.ops
+  ledger.held(2, [['a', version(4)]])
+  ledger.lost(1)
+  assert.equal([...first!.excused], ['b'])
+  ledger.lost(2, new Map([['a', version(1)]]))
+  assert.equal([...first!.excused], ['b'])
+  ledger.lost(2)
+  assert.equal([...first!.excused], ['b', 'a'])
+})
+
+test('the checker of columns can fail for items', () => {
+  const columns = new CheckColumns()
+  assert.equal([...columns.seenItems([['a', version(1)]]), ...columns.seenItems([['a', version(1)]])], [])
+  assert.match(columns.seenItems([['a', version(1, 'green')]]).join(), 'item a of 1.7 at 1 was red at 1001 and is green at 1001')
 })
 
 test.run()

@@ -11,12 +11,17 @@ import { nameBytes } from '../persistence/harness.ts'
 import { checkAgreement, type View } from './check-agreement.ts'
 import { addFaults } from './check-faults.ts'
 import { checkFolded } from './check-folded.ts'
+import { checkItemCounts } from './check-items-counts.ts'
+import { checkItemsWhole } from './check-items-whole.ts'
 import { checkKept } from './check-kept.ts'
 import { Clients, WAIT_MS } from './cluster-clients.ts'
+import { ItemClients } from './cluster-items.ts'
+import { checkItemsKept } from './cluster-items-ledger.ts'
 import { Session } from './cluster-ledger.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import { Troubles } from './cluster-troubles.ts'
 import { World } from './cluster-world.ts'
+import { ITEM_TENANTS, itemsOf } from './item-versions.ts'
 import type { HistoryResult } from './node.ts'
 
 /** Within this time of healing all are up again, and within this time then all agree and have folded: a few of the longest pauses. */
@@ -35,11 +40,13 @@ export async function runClusterHistory(seed: number): Promise<HistoryResult> {
 class ClusterHistory {
   readonly #world: World
   readonly #clients: Clients
+  readonly #itemClients: ItemClients
   readonly #troubles: Troubles
 
   constructor(world: World) {
     this.#world = world
     this.#clients = new Clients(world)
+    this.#itemClients = new ItemClients(world)
     this.#troubles = new Troubles(world)
   }
 
@@ -71,8 +78,9 @@ class ClusterHistory {
 
   async #turn(): Promise<void> {
     const world = this.#world
-    const what = world.below(100)
-    if (what < 42) this.#clients.turn()
+    const what = world.items && world.chance(35) ? 100 : world.below(100)
+    if (what === 100) this.#itemsTurn()
+    else if (what < 42) this.#clients.turn()
     else if (what < 54) this.#troubles.network()
     else if (what < 68) this.#troubles.machine()
     else if (what < 84) this.#troubles.startOne() || this.#clients.turn()
@@ -80,6 +88,11 @@ class ClusterHistory {
     else if (what < 97) this.#troubles.member()
     else if (world.restless) this.#clients.renew()
     await world.pass(world.chance(8) ? 6000 : world.oneOf([1, 20, 20, 100, 400, 1200]))
+  }
+
+  #itemsTurn(): void {
+    if (this.#world.chance(80)) this.#itemClients.turn()
+    else this.#troubles.clock()
   }
 
   /** Nothing goes wrong any more, and all come back, but for those that were taken out. */
@@ -92,6 +105,8 @@ class ClusterHistory {
     for (const node of world.nodes) {
       node.clock.paused = false
       node.calm()
+      // What was stamped by a clock that is ahead is taken by all when theirs have come there.
+      if (world.items) node.clock.wallOffsetMs = world.offsetMsMax
     }
     const stay = new Set([...this.#troubles.gone].filter(() => world.chance(50)))
     const rest = world.nodes.filter((node) => !stay.has(node))
@@ -111,7 +126,7 @@ class ClusterHistory {
   #endClones(): void {
     for (const clone of this.#world.clones) {
       if (clone.phase !== 'down') clone.kill()
-      this.#world.ledger.lostTouch(clone.machine)
+      this.#world.lostTouch(clone)
       this.#world.diskLost(clone)
     }
   }
@@ -125,6 +140,7 @@ class ClusterHistory {
     await world.pass(WAIT_MS + 500)
     this.#troubles.cutOff(one)
     void this.#clients.write(one, 1, new Session())
+    if (world.items) void this.#itemClients.change(one, 1, new Session())
     await world.pass(100)
     for (const session of world.sessions) session.forget()
     // A process may have ended of a fault that hits late.
@@ -150,7 +166,17 @@ class ClusterHistory {
     const views = up.map((node) => this.#viewOf(node))
     world.violated([...checkAgreement(views), ...views.flatMap(({ readings }) => checkKept(world.ledger, readings))])
     world.violated(this.#unfoldedAt(up))
+    for (const node of up) this.#checkItems(node)
     if (!world.isViolated) await this.#readEverywhere(up)
+  }
+
+  #checkItems({ machine, store }: ClusterNode): void {
+    const world = this.#world
+    if (!world.items) return
+    const held = itemsOf(store!)
+    const where = `machine ${machine}`
+    world.violated(checkItemsKept(world.items, held, where))
+    world.violated([...checkItemsWhole(world.items.made, held, where), ...checkItemCounts(store!, held, where)])
   }
 
   #isAgreed(up: readonly ClusterNode[]): boolean {
@@ -172,6 +198,10 @@ class ClusterHistory {
   #viewOf({ machine, store }: ClusterNode): View {
     const names = ['hot', ...this.#world.ledger.ops.map(({ name }) => name)]
     const readings = new Map(names.map((name) => [name, Number(store!.value(nameBytes(name)))]))
+    if (this.#world.items) {
+      for (const tenant of ITEM_TENANTS) readings.set(`items of ${tenant}`, store!.tenantCount(tenant))
+      for (const [id, { stamp }] of itemsOf(store!)) readings.set(`item ${id}`, stamp)
+    }
     return { machine, readings, vector: textOf(store!.vector()), digests: digestsOf(store!) }
   }
 
@@ -184,6 +214,7 @@ class ClusterHistory {
         waiting++
         void this.#clients.readInSession(node, session).then(() => waiting--)
         void this.#clients.read(node)
+        if (world.items) void this.#itemClients.read(node)
       }
     }
     await world.until(() => waiting === 0, WAIT_MS + 1000, 50)

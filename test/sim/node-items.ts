@@ -30,10 +30,10 @@ const NOTE = 'sim/first'
 const OTHER_NOTE = 'sim/second'
 
 /** Changes of a few items, of which some are deleted; an id may be named twice. */
-export function someChanges({ below, chance, oneOf }: Pick<NodeHistory, 'below' | 'chance' | 'oneOf'>): ItemChange[] {
-  return Array.from({ length: 1 + below(4) }, () => ({
-    id: oneOf(ITEM_IDS),
-    tenant: chance(20) ? undefined : oneOf(ITEM_TENANTS),
+export function someChanges(dice: Pick<NodeHistory, 'below' | 'chance' | 'oneOf'>): ItemChange[] {
+  return Array.from({ length: 1 + dice.below(4) }, () => ({
+    id: dice.oneOf(ITEM_IDS),
+    tenant: dice.chance(20) ? undefined : dice.oneOf(ITEM_TENANTS),
   }))
 }
 

@@ -92,6 +92,11 @@ export const CLUSTER_WANTED = [
   'level all met',
   'level all not met',
   'session read',
+  'items changed',
+  'items met their level',
+  'items read',
+  'session read of items',
+  'merge refused CLOCK_AHEAD',
 ] as const
 
 /** What a history can be of. */
