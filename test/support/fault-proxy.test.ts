@@ -161,6 +161,23 @@ test('a half-close ends one direction alone', () =>
     assert.is(proxy.counts.halfCloses, 1)
   }))
 
+test('a connection that is reset while its end is on the way is gone, and leaves no socket open', () =>
+  withProxy(async (proxy, open) => {
+    const openSockets = () => process.getActiveResourcesInfo().filter((what) => what === 'TCPSocketWrap').length
+    const before = openSockets()
+    const line = await open()
+    line.socket.write('x')
+    await line.hears('X')
+    proxy.halfClose('there')
+    proxy.reset()
+    await line.gone
+    line.socket.destroy()
+    for (const deadline = performance.now() + 5000; openSockets() > before && performance.now() < deadline; ) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    assert.is(openSockets(), before)
+  }))
+
 test('nobody behind it is a connection that breaks off', async () => {
   const proxy = await FaultProxy.open({ target: await freePort(), random: seededRandom(1) })
   const line = new Line(proxy.port)

@@ -208,7 +208,9 @@ class Link {
     this.there.stop()
     this.back.stop()
     for (const socket of [this.#near, this.#far]) {
-      if (socket.connecting) socket.destroy()
+      // While its end is on the way a socket cannot be reset: Node would leave it open for good.
+      const isEnding = socket.writableEnded && !socket.writableFinished
+      if (socket.connecting || isEnding) socket.destroy()
       else socket.resetAndDestroy()
     }
     this.#gone()
