@@ -14,10 +14,12 @@ const EXAMPLES = `Examples:
   counter items count t1                       how many items a tenant has
 `
 
-const LOAD = `Gives the items of a file to their tenants, a batch to each node at a time. The file is lines of {"id": ..., "tenant": ...}, or CSV with a
-header that names the columns id and tenant, or with two columns. How far it has come is kept in FILE.progress: when it was stopped, or
-something failed, the same command goes on from there, and what was under way is not taken twice. An id belongs in a file once: of one that
-comes again with another tenant, either may stay. Takes the options of \`counter items\`.`
+const LOAD = [
+  'Gives the items of a file to their tenants, a batch to each node at a time. The file is lines of {"id": ..., "tenant": ...}, or CSV with a',
+  'header that names the columns id and tenant, or with two columns. How far it has come is kept in FILE.progress: when it was stopped, or',
+  'something failed, the same command goes on from there, and what was under way is not taken twice. An id belongs in a file once: of one',
+  'that comes again with another tenant, either may stay. Takes the options of `counter items`.',
+].join(' ')
 
 export function register(program: Command): void {
   const command = program

@@ -36,14 +36,20 @@ export interface ItemSource {
 class Numbering {
   readonly #numbers = new Map<number, number>()
   readonly met: number[] = []
+  /** Most come side by side. */
+  #last = -1
+  #lastNumber = -1
 
   of(thing: number): number {
+    if (thing === this.#last) return this.#lastNumber
     let number = this.#numbers.get(thing)
     if (number === undefined) {
       number = this.met.length
       this.#numbers.set(thing, number)
       this.met.push(thing)
     }
+    this.#last = thing
+    this.#lastNumber = number
     return number
   }
 }

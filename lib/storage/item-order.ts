@@ -20,6 +20,7 @@ export function compareStamps(items: Items, row: number, delta: DecodedItems, it
 /** Deleted is later than any tenant. They differ only when two processes had one identity. */
 function compareTenants({ tenants }: Items, ours: number, delta: DecodedItems, theirs: number): number {
   if (ours === 0 || theirs === 0) return theirs - ours
-  const their = delta.bytes.subarray(delta.tenantFrom[theirs - 1]!, delta.tenantTo[theirs - 1]!)
-  return Buffer.compare(tenants.nameOf(ours - 1), their)
+  const [from, to] = [delta.tenantFrom[theirs - 1]!, delta.tenantTo[theirs - 1]!]
+  if (tenants.isNamed(ours - 1, delta.bytes, from, to)) return 0
+  return Buffer.compare(tenants.nameOf(ours - 1), delta.bytes.subarray(from, to))
 }

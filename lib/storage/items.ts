@@ -13,6 +13,7 @@ import { STAMP_MAX } from './item-delta.ts'
 import { ItemLog } from './item-log.ts'
 import { compareStamps } from './item-order.ts'
 import { LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
+import { TEXTS_MAX, TextLookup } from './text-lookup.ts'
 import { type ReplicaId, replicaKey } from './vector.ts'
 
 /** A change of an item: its tenant from now on; undefined: it is deleted. */
@@ -29,7 +30,6 @@ export interface Item {
 }
 
 const MICROSECONDS = 1000
-const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 export class Items {
@@ -43,6 +43,10 @@ export class Items {
   readonly #originNumbers = new Map<string, number>()
   readonly #itemsMax: number
   readonly #lookup = new Lookup()
+  readonly #idTexts: TextLookup
+  readonly #tenantTexts: TextLookup
+  /** Of the changes that are looked at, the place of the tenant among its texts. */
+  readonly #tenantPlaces = new Uint8Array(TEXTS_MAX)
   /** Items of each tenant, by its row. */
   #counts = new Float64Array(64)
   #isHidden: ((row: number) => boolean) | undefined
@@ -55,6 +59,8 @@ export class Items {
   constructor(hash: NameHash, itemsMax: number) {
     this.ids = new Table(hash)
     this.tenants = new Table(hash)
+    this.#idTexts = new TextLookup(this.ids)
+    this.#tenantTexts = new TextLookup(this.tenants)
     this.#itemsMax = itemsMax
   }
 
@@ -71,8 +77,19 @@ export class Items {
   /** How many of the ids were never heard of. */
   countMissing(changes: readonly ItemChange[]): number {
     const missing = new Set<string>()
-    for (const { id } of changes) if (this.#rowOf(this.ids, id) === -1) missing.add(id)
+    for (let first = 0; first < changes.length; first += TEXTS_MAX) {
+      const end = Math.min(changes.length, first + TEXTS_MAX)
+      this.#findIds(changes, first, end)
+      for (let at = first; at < end; at++) if (this.#idTexts.rowAt(at - first) === -1) missing.add(changes[at]!.id)
+    }
     return missing.size
+  }
+
+  /** @throws CounterError ITEMS_MAX when the new ids of the changes would be too many */
+  checkRoom(changes: readonly ItemChange[]): void {
+    // Mostly there is room even if all are new, and nobody has to look.
+    if (this.#itemsMax === 0 || this.ids.rowCount + changes.length <= this.#itemsMax) return
+    this.checkItemsMax(this.countMissing(changes))
   }
 
   /** @throws CounterError ITEMS_MAX when `more` new ids would be too many */
@@ -91,16 +108,16 @@ export class Items {
    */
   change(changes: readonly ItemChange[], replica: ReplicaId, seq: number, stamp: number): Uint32Array {
     const origin = this.originOf(replica)
-    const tenantRows = new Map<string, number>()
     const start = this.log.end
-    for (const { id, tenant } of changes) {
-      const row = this.#rowOrNew(this.ids, encoder.encode(id))
-      let number = 0
-      if (tenant !== undefined) {
-        number = tenantRows.get(tenant) ?? this.#rowOrNew(this.tenants, encoder.encode(tenant)) + 1
-        tenantRows.set(tenant, number)
+    for (let first = 0; first < changes.length; first += TEXTS_MAX) {
+      const end = Math.min(changes.length, first + TEXTS_MAX)
+      this.#findIds(changes, first, end)
+      this.#findTenants(changes, first, end)
+      for (let at = first; at < end; at++) {
+        const row = this.#idTexts.rowOrNewAt(at - first)
+        const tenant = changes[at]!.tenant === undefined ? 0 : this.#tenantTexts.rowOrNewAt(this.#tenantPlaces[at - first]!) + 1
+        this.#set(row, tenant, stamp, origin, seq)
       }
-      this.#set(row, number, stamp, origin, seq)
     }
     const rows = new Uint32Array(this.log.end - start)
     let count = 0
@@ -110,6 +127,29 @@ export class Items {
     }
     this.log.clean()
     return rows.subarray(0, count)
+  }
+
+  #findIds(changes: readonly ItemChange[], first: number, end: number): void {
+    const texts = this.#idTexts
+    texts.clear()
+    for (let at = first; at < end; at++) texts.push(changes[at]!.id)
+    texts.find()
+  }
+
+  /** Items of one tenant mostly come side by side, and share a place then. */
+  #findTenants(changes: readonly ItemChange[], first: number, end: number): void {
+    const texts = this.#tenantTexts
+    texts.clear()
+    let before: string | undefined
+    let place = 0
+    for (let at = first; at < end; at++) {
+      const { tenant } = changes[at]!
+      if (tenant === undefined) continue
+      if (tenant !== before) place = texts.push(tenant)
+      before = tenant
+      this.#tenantPlaces[at - first] = place
+    }
+    texts.find()
   }
 
   /**
@@ -230,7 +270,7 @@ export class Items {
 
   /** The item, unless it was never there or is deleted. Cost: a probe. */
   find(id: string): Item | undefined {
-    const row = this.#rowOf(this.ids, id)
+    const row = this.#idTexts.rowOf(id)
     if (row === -1) return undefined
     const tenant = this.cells.tenantOf(row)
     if (tenant === 0) return undefined
@@ -239,7 +279,7 @@ export class Items {
 
   /** How many items the tenant has. Cost: a probe. */
   countOf(tenant: string): number {
-    const row = this.#rowOf(this.tenants, tenant)
+    const row = this.#tenantTexts.rowOf(tenant)
     return row === -1 ? 0 : this.countAt(row)
   }
 
@@ -248,12 +288,7 @@ export class Items {
     return this.#counts[tenantRow] ?? 0
   }
 
-  #rowOf(table: Table, name: string): number {
-    const bytes = encoder.encode(name)
-    return table.find(hashName(table.hash, bytes, 0, bytes.length), bytes, 0, bytes.length)
-  }
-
-  #rowOrNew(table: Table, bytes: Uint8Array, from = 0, to = bytes.length): number {
+  #rowOrNew(table: Table, bytes: Uint8Array, from: number, to: number): number {
     const hash = hashName(table.hash, bytes, from, to)
     const row = table.find(hash, bytes, from, to)
     return row === -1 ? table.add(hash, bytes, from, to) : row

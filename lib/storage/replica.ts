@@ -206,7 +206,7 @@ export class Replica {
    * Cost: a probe an item.
    */
   changeItems(changes: readonly ItemChange[], nowMs: number, writer: ByteWriter): number {
-    this.items.checkItemsMax(this.items.countMissing(changes))
+    this.items.checkRoom(changes)
     assert(this.#seq < SEQ_MAX, 'sequence numbers do not run out')
     const stamp = this.items.nextStamp(nowMs)
     const rows = this.items.change(changes, this.self, ++this.#seq, stamp)

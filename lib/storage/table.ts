@@ -167,6 +167,11 @@ export class Table {
     return this.#pages[offset >>> PAGE_SHIFT]!.subarray(from, from + (this.nameLength(row) || KEY_BYTES))
   }
 
+  /** Whether the row's name is `bytes[from, to)`. */
+  isNamed(row: number, bytes: Uint8Array, from: number, to: number): boolean {
+    return this.#holds(row, bytes, from, to, to - from)
+  }
+
   /** Appends the lengths of the rows' names, 0 for a key, and then the names and keys themselves. */
   writeNames(writer: ByteWriter, rows: Uint32Array, count: number): void {
     const headers = this.#headers
