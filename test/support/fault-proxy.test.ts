@@ -175,7 +175,7 @@ test('a connection that is reset while its end is on the way is gone, and leaves
     for (const deadline = performance.now() + 5000; openSockets() > before && performance.now() < deadline; ) {
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
-    assert.is(openSockets(), before)
+    assert.ok(openSockets() <= before, `${openSockets()} sockets are open, ${before} were before`)
   }))
 
 test('nobody behind it is a connection that breaks off', async () => {
