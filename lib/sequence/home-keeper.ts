@@ -150,6 +150,8 @@ export class Keeper {
   async #gather(): Promise<Evidence> {
     const { peers, memory, local, seeksOthers } = this.#options
     await memory.flush()
+    // As it was before the others were heard.
+    const own = memory.standing
     const expected = new Set(peers.members().map(({ node }) => node))
     const opinions = new Map<number, Opinion>()
     const asked = new Set<number>()
@@ -158,6 +160,7 @@ export class Keeper {
       for (const opinion of await Promise.all(nodes.map((node) => this.#ask(node)))) {
         if (opinion === undefined) continue
         opinions.set(opinion.node, opinion)
+        this.#remember(opinion)
         this.#answered.add(opinion.node)
         // They may know of members that this node has forgotten.
         for (const member of opinion.members) if (member !== peers.node) expected.add(member)
@@ -169,13 +172,21 @@ export class Keeper {
     }
     return {
       self: peers.node,
-      own: memory.standing,
+      own,
       opinions: [...opinions.values()],
       missing: [...expected].filter((node) => !opinions.has(node)),
       lonely: seeksOthers && expected.size === 0,
       doubtful: this.#doubtful,
       valueOf: (name) => values.get(name) ?? 0,
     }
+  }
+
+  /** The more nodes know of a number, the more data directories must be lost for it to be forgotten. */
+  #remember({ tenure, marks }: Opinion): void {
+    const { memory } = this.#options
+    if (this.#serving) return
+    if (tenure !== undefined) memory.learn(tenure)
+    for (const [name, { term, value }] of marks) memory.hear(name, term, value)
   }
 
   /** All pages of what a member knows; undefined when it does not answer. */
@@ -238,8 +249,17 @@ export class Keeper {
    * @throws CounterError SEQUENCE_SOUND: nothing is lost; SEQUENCE_UNAVAILABLE: not every member has answered
    */
   async recover(ahead: number, force: boolean): Promise<void> {
+    while (this.#confirming !== undefined) await this.#confirming
+    const recovering = this.#recover(ahead, force)
+    const done = (): void => {
+      this.#confirming = undefined
+    }
+    this.#confirming = recovering.then(done, done)
+    return recovering
+  }
+
+  async #recover(ahead: number, force: boolean): Promise<void> {
     const { local, memory } = this.#options
-    await this.#confirming
     const evidence = await this.#gather()
     const verdict = judge(evidence)
     if (verdict.kind === 'serve' || verdict.kind === 'begin') {

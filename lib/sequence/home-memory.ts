@@ -44,12 +44,21 @@ export class HomeMemory {
 
   /** Resolves when it is durable, and only then is it what `standing` says. @throws as keepNotes(); nothing has changed then */
   stand(standing: Standing): Promise<void> {
-    const kept = this.#keeping.then(async () => {
-      await this.#notes.keepNotes([[STANDING, encodeStanding(standing)]])
-      this.#standing = standing
-    })
-    this.#keeping = kept.catch(() => {})
-    return kept
+    return this.#inTurn(() => this.#keep(standing))
+  }
+
+  /** One after the other: a later standing is not to be overtaken by one that was decided before it. */
+  #inTurn(task: () => Promise<void>): Promise<void> {
+    const done = this.#keeping.then(task)
+    this.#keeping = done.catch(() => {})
+    return done
+  }
+
+  async #keep(standing: Standing): Promise<void> {
+    await this.#notes.keepNotes([[STANDING, encodeStanding(standing)]])
+    this.#standing = standing
+    // What was heard before is over.
+    if (standing.tenure !== undefined && (this.#heard?.term ?? 0) <= standing.tenure.term) this.#heard = undefined
   }
 
   /**
@@ -91,11 +100,9 @@ export class HomeMemory {
 
   /** Keeps what is not kept yet. @throws as keepNotes(); it is kept with the next call then */
   async flush(): Promise<void> {
-    const heard = this.#heard
-    if (heard !== undefined) {
-      await this.stand({ tenure: heard, holding: 'none' })
-      if (this.#heard === heard) this.#heard = undefined
-    }
+    await this.#inTurn(async () => {
+      if (this.#heard !== undefined) await this.#keep({ tenure: this.#heard, holding: 'none' })
+    })
     while (this.#fresh.size > 0) {
       const names = [...this.#fresh].slice(0, RECORD_MARKS_MAX)
       for (const name of names) this.#fresh.delete(name)

@@ -2,7 +2,7 @@
 
 import { seededRandom } from '../../lib/base/random.ts'
 import { peersOf } from '../../lib/node/sequence-peers.ts'
-import { HomeSequencer, LocalSequencer } from '../../lib/sequence/index.ts'
+import { type HomePeers, HomeSequencer, LocalSequencer, type NoteStore } from '../../lib/sequence/index.ts'
 import { DIRECTORY } from '../persistence/harness.ts'
 import type { VirtualDisk } from '../support/virtual-disk.ts'
 import { Cluster, type Node } from '../syncsrv/cluster.ts'
@@ -11,6 +11,12 @@ export const KEY_TTL_MS = 3_600_000
 export const CALL_MS = 2000
 export const ASK_MS = 1000
 export const INTERVAL_MS = 250
+
+/** What stands between an engine and what it rests on. */
+export interface Between {
+  readonly notes?: (notes: NoteStore) => NoteStore
+  readonly peers?: (peers: HomePeers) => HomePeers
+}
 
 export interface Place {
   readonly node: Node
@@ -27,8 +33,12 @@ export class HomeWorld {
   readonly places: Place[] = []
   readonly keyTtlMs = KEY_TTL_MS
 
-  constructor(seed = 1) {
+  /** Faults that a test plants. */
+  readonly #between: Between
+
+  constructor(seed = 1, between: Between = {}) {
     this.cluster = new Cluster(seed)
+    this.#between = between
   }
 
   /** A node that is not started yet. */
@@ -43,10 +53,11 @@ export class HomeWorld {
     const { node } = place
     await node.open()
     const clock = node.clock
+    const { notes = (given) => given, peers = (given) => given } = this.#between
     place.sequencer = new HomeSequencer({
-      local: new LocalSequencer({ notes: node.store, clock, keyTtlMs: KEY_TTL_MS, keysMax: 1000 }),
-      notes: node.store,
-      peers: peersOf(node.replication),
+      local: new LocalSequencer({ notes: notes(node.store), clock, keyTtlMs: KEY_TTL_MS, keysMax: 1000 }),
+      notes: notes(node.store),
+      peers: peers(peersOf(node.replication)),
       home: place.home,
       seeksOthers: place.seeksOthers,
       doubtful: place.doubtful || node.store.recovered.incarnationIsNew,
@@ -97,8 +108,8 @@ export class HomeWorld {
 }
 
 /** Nodes 0, 1 and so on, of which node 0 is the home and ready. */
-export async function homeOf(count: number, seed?: number): Promise<HomeWorld> {
-  const world = new HomeWorld(seed)
+export async function homeOf(count: number, seed?: number, between?: Between): Promise<HomeWorld> {
+  const world = new HomeWorld(seed, between)
   for (let id = 0; id < count; id++) world.add(id, { seeksOthers: count > 1 })
   world.cluster.seeds = world.places.map(({ node }) => node.address)
   await world.settle(Promise.all(world.places.map((place) => world.start(place))))
