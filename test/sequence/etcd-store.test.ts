@@ -1,0 +1,119 @@
+// What etcd asks of its clients: a user and a password, certificates, and that its past be compacted before its room is used up.
+
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { systemClock } from '../../lib/base/clock.ts'
+import { EtcdKv, type EtcdOptions } from '../../lib/sequence/index.ts'
+import { ask, type Etcd, etcdProgram, startEtcd } from '../support/etcd.ts'
+import { refusal } from './conformance.ts'
+import { enginesOn } from './etcd-cluster.ts'
+
+const test = suite('sequence/etcd-store')
+
+const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/tls/${name}`, import.meta.url))
+
+async function withEtcd(options: Parameters<typeof startEtcd>[0], work: (etcd: Etcd) => Promise<void>): Promise<void> {
+  const etcd = await startEtcd({ members: 1, ...options })
+  try {
+    await work(etcd)
+  } finally {
+    await etcd.close()
+  }
+}
+
+const kvOf = (etcd: Etcd, options: Partial<EtcdOptions> = {}): EtcdKv =>
+  new EtcdKv({ endpoints: etcd.urls, deadlineMs: 1000, clock: systemClock, ...options })
+
+/** So many times as many bytes are written as etcd has room for. */
+const ROOM_BYTES = 2 * 1024 * 1024
+const ROUNDS = 80
+/** Sequences that take a number in a round, with long names, so that there is much to forget. */
+const NAMES = Array.from({ length: 64 }, (_, index) => `${index}-${'x'.repeat(500)}`)
+
+for (const compactRevisions of [500, 0]) {
+  const what =
+    compactRevisions > 0
+      ? 'an etcd that nobody compacts goes on for ever'
+      : 'without compaction etcd refuses, and that is said with what to do'
+  etcdProgram.test(test, what, () =>
+    withEtcd({ args: ['--quota-backend-bytes', String(ROOM_BYTES), '--auto-compaction-retention', '0'] }, async (etcd) => {
+      const [engine] = enginesOn(etcd, 1, 'room/', { compactRevisions, timeoutMs: 3000 })
+      let [rounds, failure] = [0, undefined as unknown]
+      while (rounds < ROUNDS && failure === undefined) {
+        await Promise.all(NAMES.map((name) => engine!.next(name))).then(
+          () => rounds++,
+          (error) => {
+            failure = error
+          },
+        )
+      }
+      if (compactRevisions > 0) {
+        assert.is(failure, undefined)
+        assert.is(await engine!.get(NAMES[0]!), ROUNDS)
+        const { bytes, alarms } = await kvOf(etcd).status()
+        assert.equal(alarms, [])
+        assert.ok(bytes < ROOM_BYTES, `${bytes} bytes`)
+      } else {
+        const { code, message, fix } = failure as { code: string; message: string; fix: string }
+        assert.is(code, 'SEQUENCE_UNAVAILABLE', 'surely no number was taken')
+        assert.match(message, /database space exceeded/)
+        assert.match(fix, /compact.*defrag.*disarm/)
+        assert.match((await engine!.status()).detail, /NOSPACE/)
+      }
+      await engine!.close()
+    }),
+  )
+}
+
+etcdProgram.test(test, 'a user and a password are shown, also to a member that has forgotten the token', () =>
+  withEtcd({}, async (etcd) => {
+    const { port } = etcd.members[0]!
+    await ask(port, '/v3/auth/user/add', { name: 'root', password: 'secret' })
+    await ask(port, '/v3/auth/role/add', { name: 'root' })
+    await ask(port, '/v3/auth/user/grant', { user: 'root', role: 'root' })
+    await ask(port, '/v3/auth/enable', {})
+    const good = kvOf(etcd, { user: 'root', password: 'secret' })
+    const [engine, stranger, nobody] = [
+      enginesOn(etcd, 1, 'auth/', { kv: good })[0]!,
+      enginesOn(etcd, 1, 'auth/', { kv: kvOf(etcd, { user: 'root', password: 'wrong' }), timeoutMs: 500 })[0]!,
+      enginesOn(etcd, 1, 'auth/', { kv: kvOf(etcd), timeoutMs: 500 })[0]!,
+    ]
+    assert.is((await engine.next('a')).first, 1)
+    // Tokens lie in the memory of a member.
+    await etcd.members[0]!.kill()
+    etcd.members[0]!.start()
+    assert.is((await engine.next('a')).first, 2)
+    assert.is(await engine.get('a'), 2)
+    const refused = await refusal(stranger.next('a'))
+    assert.is(refused.code, 'SEQUENCE_UNAVAILABLE')
+    assert.match(`${refused.message} ${refused.fix}`, /does not let in the user root.*password/)
+    assert.is((await refusal(nobody.next('a'))).code, 'SEQUENCE_UNAVAILABLE')
+    await Promise.all([engine, stranger, nobody].map((one) => one.close()))
+  }),
+)
+
+etcdProgram.test(test, 'https is spoken with an authority of its own, and nothing is sent to a stranger', () =>
+  withEtcd({ tls: { cert: fixture('node.pem'), key: fixture('node.key') } }, async (etcd) => {
+    const ca = readFileSync(fixture('authority.pem'))
+    const [engine] = enginesOn(etcd, 1, 'tls/', { kv: kvOf(etcd, { tls: { ca } }), timeoutMs: 20_000 })
+    assert.is((await engine!.next('a')).first, 1)
+    const foreign = kvOf(etcd, { tls: { ca: readFileSync(fixture('foreign-authority.pem')) } })
+    const [other] = enginesOn(etcd, 1, 'tls/', { kv: foreign, timeoutMs: 300 })
+    assert.is((await refusal(other!.next('a'))).code, 'SEQUENCE_UNAVAILABLE')
+    assert.is(await engine!.get('a'), 1)
+    await Promise.all([engine!.close(), other!.close()])
+  }),
+)
+
+etcdProgram.test(test, 'something else that speaks HTTP there is no etcd', () =>
+  withEtcd({}, async (etcd) => {
+    const kv = kvOf(etcd, { endpoints: [`http://127.0.0.1:${etcd.members[0]!.peerPort}`] })
+    const [engine] = enginesOn(etcd, 1, 'else/', { kv, timeoutMs: 300 })
+    assert.is((await refusal(engine!.get('a'))).code, 'SEQUENCE_UNAVAILABLE')
+    await engine!.close()
+  }),
+)
+
+test.run()
