@@ -23,6 +23,7 @@ export interface AggregateSettings {
   readonly bodyBytesMax: number
   readonly nameBytesMax: number
   readonly tokenizer: 'space' | 'word'
+  readonly itemsCompat: 'both' | 's1' | 's2'
   readonly connectionsMax: number
   readonly headersTimeoutMs: number
   readonly requestTimeoutMs: number
@@ -80,6 +81,7 @@ export async function openAggregator(settings: AggregateSettings, parts: Aggrega
     hash: createNameHash(random),
     nameBytesMax,
     tokenizer,
+    itemsCompat: settings.itemsCompat,
     bodyBytesMax,
     token,
     random,

@@ -6,10 +6,10 @@ import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { SlotMap } from '../cluster/index.ts'
 import type { Batch } from '../storage/index.ts'
-import { type Ask, Calls, type WriteAsk } from './calls.ts'
+import { type Ask, Calls, type Target, type WriteAsk } from './calls.ts'
 import { ShardGroup } from './group.ts'
 import type { Part } from './part.ts'
-import { type Piece, split } from './pieces.ts'
+import { type NamesPiece, type Piece, split } from './pieces.ts'
 import { Prober } from './probe.ts'
 import { type GatheredAll, Reads } from './reads.ts'
 import { Replica, type ReplicaState } from './replica.ts'
@@ -53,6 +53,7 @@ const PROBE_ASK: Ask = { id: 'probe', session: new Map() }
 export class Aggregator {
   readonly map: SlotMap
   readonly #clock: Clock
+  readonly #calls: Calls
   readonly #groups: readonly ShardGroup[]
   readonly #prober: Prober
   readonly #reads: Reads
@@ -68,6 +69,7 @@ export class Aggregator {
       return new ShardGroup({ shard, replicas, clock, hedgeMs })
     })
     const reads = new Reads({ calls, groups, timeoutMs, clock })
+    this.#calls = calls
     this.#groups = groups
     this.#reads = reads
     this.#writes = new Writes({
@@ -111,7 +113,7 @@ export class Aggregator {
   }
 
   /** The names of a batch by shard. The batch may be used again when it has resolved. */
-  split(batch: Batch): Piece[] | Promise<Piece[]> {
+  split(batch: Batch): NamesPiece[] | Promise<NamesPiece[]> {
     const steps = split(batch, this.map)
     const first = steps.next()
     if (first.done) return first.value
@@ -129,14 +131,14 @@ export class Aggregator {
     })
   }
 
-  /** Counts the pieces, each on its shard. When a shard that is needed is known to be out of service, nothing is sent at all. */
-  increment(pieces: readonly Piece[], ask: WriteAsk): Promise<Part[]> {
-    return this.#writes.increment(pieces, ask)
+  /** The shard that has a name, or the item of an id. */
+  shardOf(name: string): number {
+    return this.#calls.shardOf(name)
   }
 
-  /** One counter, whose new value the part brings. @param body as the client sent it, or none */
-  incrementOne(name: string, path: string, body: Uint8Array | undefined, ask: WriteAsk): Promise<Part> {
-    return this.#writes.incrementOne(name, path, body, ask)
+  /** Sends the pieces, each to its shard. When a shard that is needed is known to be out of service, nothing is sent at all. */
+  send(pieces: readonly Piece[], target: Target, ask: WriteAsk): Promise<Part[]> {
+    return this.#writes.send(pieces, target, ask)
   }
 
   /** Adds to the total, on any shard that lives, each in its turn. */
@@ -152,5 +154,20 @@ export class Aggregator {
   /** What each shard has of the total, in their order. */
   total(ask: Ask): Promise<GatheredAll> {
     return this.#reads.total(ask)
+  }
+
+  /** What each shard has of something that is the sum over all, in their order. @param field that ends the answer with the digits */
+  sum(path: string, field: string, ask: Ask): Promise<GatheredAll> {
+    return this.#reads.sum(path, field, ask)
+  }
+
+  /** The answer of one shard as it is. */
+  readOne(shard: number, path: string, ask: Ask): Promise<Part> {
+    return this.#reads.one(shard, path, ask)
+  }
+
+  /** The answers of all shards as they are, in their order. */
+  readAll(path: string, ask: Ask): Promise<Part[]> {
+    return this.#reads.all(path, ask)
   }
 }

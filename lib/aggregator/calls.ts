@@ -20,6 +20,13 @@ export interface WriteAsk extends Ask {
   readonly level: 1 | 'majority' | 'all' | undefined
 }
 
+/** What is asked of each shard that has a part in a write. */
+export interface Target {
+  readonly method: 'POST' | 'DELETE'
+  /** With its query. */
+  readonly path: string
+}
+
 /** A key as the shards see it. */
 export interface OnceOnShards {
   readonly digest: Uint8Array
@@ -52,21 +59,21 @@ export class Calls {
   /** @param index of several parts for one shard, which one this is */
   write(
     shard: number,
-    path: string,
+    { method, path }: Target,
     ask: WriteAsk,
     once: OnceOnShards | undefined,
     body: Uint8Array | undefined,
     index = 0,
   ): ShardCall {
     return {
-      method: 'POST',
+      method,
       // The fingerprint of the whole makes the same part of another request another one: its key is then known as reused.
-      path: once === undefined ? path : `${path}?of=${once.of}`,
+      path: once === undefined ? path : `${path}${path.includes('?') ? '&' : '?'}of=${once.of}`,
       headers: {
         ...this.#headersOf(shard, ask),
         ...(ask.level !== undefined && { 'counter-write-level': String(ask.level) }),
         ...(once !== undefined && { 'idempotency-key': index === 0 ? once.key : `${once.key}/${index}` }),
-        ...(body !== undefined && body.length > 0 && { 'content-type': 'application/json' }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
       },
       ...(body !== undefined && { body }),
     }

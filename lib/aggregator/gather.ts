@@ -30,8 +30,9 @@ export function readCounters(body: string, count: number): string[] | undefined 
   return digits.every((value): value is string => typeof value === 'string' && DIGITS.test(value)) ? digits : undefined
 }
 
-/** The digits of a total; undefined when the answer is none. */
-export const readTotal = (body: string): string | undefined => /^\{"total":(-?\d{1,20})\}$/.exec(body)?.[1]
+/** The digits of the field that ends an object, such as those of {"total":5}; undefined when the answer is none. */
+export const readLast = (body: string, field: string): string | undefined =>
+  new RegExp(`"${field}":(-?\\d{1,20})\\}\\s*$`).exec(body)?.[1]
 
 function parse(body: string): unknown {
   try {

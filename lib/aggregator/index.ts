@@ -2,7 +2,7 @@
 
 export type { AggregatorOptions, ShardView } from './aggregator.ts'
 export { Aggregator } from './aggregator.ts'
-export type { Ask, WriteAsk } from './calls.ts'
+export type { Ask, Target, WriteAsk } from './calls.ts'
 export type { HttpShardsOptions } from './http.ts'
 export { HttpShards } from './http.ts'
 export type { Part } from './part.ts'

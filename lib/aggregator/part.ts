@@ -22,6 +22,9 @@ export type Part = { readonly shard: number } & (
   | { readonly state: 'unknown'; readonly detail: string }
 )
 
+/** A node that does not know the operation is an older one; one that does not know an item is well. */
+const NO_PATH = /"type":"\/problems\/not-found"/
+
 /** @param isWrite a surprise of the shard leaves open whether it was counted */
 export function partOf(shard: number, heard: Heard, isWrite: boolean): Part {
   if (heard instanceof Unanswered) return { shard, state: heard.silence, detail: heard.message }
@@ -39,12 +42,12 @@ export function partOf(shard: number, heard: Heard, isWrite: boolean): Part {
   }
   const isProblem = header(heard, 'content-type') === 'application/problem+json'
   // Another map, another token, or no node of Counter at all: the shard is there and of no use.
-  if (!isProblem || status === 401 || status === 403 || status === 404 || status === 421) {
+  if (!isProblem || status === 401 || status === 403 || status === 421 || (status === 404 && NO_PATH.test(body))) {
     const state = isProblem || !isWrite ? 'unsent' : 'unknown'
     return { shard, state, detail: statusText(heard) }
   }
   if (status >= 500 && /"applied":"unknown"/.test(body)) return { shard, state: 'unknown', detail: statusText(heard) }
-  if (status === 503 || (status >= 504 && status !== 507)) return { shard, state: 'unsent', detail: statusText(heard) }
+  if (status >= 501 && status !== 507) return { shard, state: 'unsent', detail: statusText(heard) }
   return { shard, state: 'refused', status, body, retryAfter: header(heard, 'retry-after') }
 }
 

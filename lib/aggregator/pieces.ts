@@ -12,9 +12,10 @@ const ITEM_SPARE_BYTES = 64
 /** A byte of a name becomes at most six: \\u001f. */
 const ESCAPE_BYTES_MAX = 6
 
+/** A part of a write: of which shard it is, and its body, if it has one. */
 export interface Piece {
   readonly shard: number
-  readonly body: Uint8Array
+  readonly body: Uint8Array | undefined
 }
 
 const START = ascii('{"items":[')
@@ -28,6 +29,9 @@ const COMMA = 0x2c
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 
+/** Of pieces of names. */
+export type NamesPiece = Piece & { readonly body: Uint8Array }
+
 /** How many names are split in one go: some two milliseconds. */
 export const SPLIT_NAMES = 20_000
 
@@ -35,9 +39,9 @@ export const SPLIT_NAMES = 20_000
  * Splits names by shard, SPLIT_NAMES at a step, so that other requests get their turn in between. The pieces are complete at the end; those of
  * one shard come in order. The same batch gives the same pieces.
  */
-export function* split(batch: Batch, map: SlotMap): Generator<void, Piece[]> {
+export function* split(batch: Batch, map: SlotMap): Generator<void, NamesPiece[]> {
   const open = new Map<number, PieceWriter>()
-  const pieces: Piece[] = []
+  const pieces: NamesPiece[] = []
   const { names, ends, amounts, count } = batch
   let start = 0
   for (let index = 0; index < count; index++) {

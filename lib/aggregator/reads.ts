@@ -2,7 +2,7 @@
 
 import type { Clock } from '../base/clock.ts'
 import type { Ask, Calls } from './calls.ts'
-import { namesQueries, readCounters, readTotal } from './gather.ts'
+import { namesQueries, readCounters, readLast } from './gather.ts'
 import type { ShardGroup } from './group.ts'
 import { type Part, partOf } from './part.ts'
 import { type LastKnown, Recent } from './recent.ts'
@@ -90,11 +90,29 @@ export class Reads {
     return gatheredAll(values, parts)
   }
 
+  /** What each shard has of something that is the sum over all, in their order. @param field that ends the answer with the digits */
+  async sum(path: string, field: string, ask: Ask): Promise<GatheredAll> {
+    const all = await Promise.all(
+      this.#options.groups.map(async ({ shard }) => {
+        const part = await this.#read(shard, path, ask)
+        const value = part.state === 'done' ? readLast(part.body, field) : undefined
+        const key = `${shard} ${path}`
+        if (value !== undefined) this.#recent.note(key, value)
+        const gathered: Gathered = { value, lastKnown: value === undefined ? this.#recent.find(key) : undefined, shard }
+        return { gathered, part: part.state === 'done' && value === undefined ? noAnswer(shard) : part }
+      }),
+    )
+    return gatheredAll(
+      all.map(({ gathered }) => gathered),
+      all.map(({ part }) => part),
+    )
+  }
+
   /** What one shard has of the total; kept for when it is missing. */
   async totalOf(group: ShardGroup, ask: Ask): Promise<{ gathered: Gathered; part: Part }> {
     const { shard } = group
     let part = await this.#read(shard, '/total', ask)
-    const value = part.state === 'done' ? readTotal(part.body) : undefined
+    const value = part.state === 'done' ? readLast(part.body, 'total') : undefined
     if (part.state === 'done' && value === undefined) part = noAnswer(shard)
     if (value !== undefined) this.noteTotal(shard, value)
     const lastKnown = value === undefined ? this.#recentTotals.find(String(shard)) : undefined
@@ -103,6 +121,16 @@ export class Reads {
 
   noteTotal(shard: number, digits: string): void {
     this.#recentTotals.note(String(shard), digits)
+  }
+
+  /** The answer of one shard as it is. */
+  one(shard: number, path: string, ask: Ask): Promise<Part> {
+    return this.#read(shard, path, ask)
+  }
+
+  /** The answers of all shards as they are, in their order. */
+  all(path: string, ask: Ask): Promise<Part[]> {
+    return Promise.all(this.#options.groups.map(({ shard }) => this.#read(shard, path, ask)))
   }
 
   async #read(shard: number, path: string, ask: Ask): Promise<Part> {

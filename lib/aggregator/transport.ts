@@ -1,7 +1,7 @@
 // What an aggregator says to a replica of a shard, and what it hears: requests of the public API. A parameter, so that tests can own the network.
 
 export interface ShardCall {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'DELETE'
   /** With its query. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>

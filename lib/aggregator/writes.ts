@@ -1,7 +1,7 @@
 // Writes over shards: each part to the shard that has its names, all at once. A shard counts its part whole or not at all; over shards there is
 // no such promise, so that what became of each part is told apart.
 
-import { type Calls, type OnceOnShards, onceOf, type WriteAsk } from './calls.ts'
+import { type Calls, type OnceOnShards, onceOf, type Target, type WriteAsk } from './calls.ts'
 import type { ShardGroup } from './group.ts'
 import { type Part, partOf } from './part.ts'
 import type { Piece } from './pieces.ts'
@@ -20,6 +20,7 @@ export interface WritesOptions {
   readonly onTotal: (shard: number, digits: string) => void
 }
 
+const INCREMENT: Target = { method: 'POST', path: '/increment' }
 const encoder = new TextEncoder()
 
 export class Writes {
@@ -31,25 +32,19 @@ export class Writes {
     this.#turn = options.turn % options.groups.length
   }
 
-  /** Counts the pieces, each on its shard. When a shard that is needed is known to be out of service, nothing is sent at all. */
-  async increment(pieces: readonly Piece[], ask: WriteAsk): Promise<Part[]> {
+  /** Sends the pieces, each to its shard. When a shard that is needed is known to be out of service, nothing is sent at all. */
+  async send(pieces: readonly Piece[], target: Target, ask: WriteAsk): Promise<Part[]> {
     const once = onceOf(ask)
-    const absent = [...new Set(pieces.map(({ shard }) => shard))].flatMap((shard) => this.#absent(shard, once))
-    if (absent.length > 0) return absent
     const byShard = new Map<number, Piece[]>()
-    for (const piece of pieces) byShard.set(piece.shard, [...(byShard.get(piece.shard) ?? []), piece])
-    const parts = await Promise.all(Array.from(byShard, ([shard, own]) => this.#incrementShard(shard, own, ask, once)))
+    for (const piece of pieces) {
+      const own = byShard.get(piece.shard)
+      if (own === undefined) byShard.set(piece.shard, [piece])
+      else own.push(piece)
+    }
+    const absent = [...byShard.keys()].flatMap((shard) => this.#absent(shard, once))
+    if (absent.length > 0) return absent
+    const parts = await Promise.all(Array.from(byShard, ([shard, own]) => this.#sendTo(shard, own, target, ask, once)))
     return parts.flat()
-  }
-
-  /** One counter, whose new value the part brings. @param body as the client sent it, or none */
-  async incrementOne(name: string, path: string, body: Uint8Array | undefined, ask: WriteAsk): Promise<Part> {
-    const { calls } = this.#options
-    const once = onceOf(ask)
-    const shard = calls.shardOf(name)
-    const [absent] = this.#absent(shard, once)
-    if (absent !== undefined) return absent
-    return this.#write(shard, calls.write(shard, path, ask, once, body), ask, once)
   }
 
   /**
@@ -63,7 +58,7 @@ export class Writes {
     const send = async (shard: number): Promise<Part> => {
       const [absent] = this.#absent(shard, once)
       if (absent !== undefined) return absent
-      const part = await this.#write(shard, calls.write(shard, '/increment', ask, once, body), ask, once)
+      const part = await this.#write(shard, calls.write(shard, INCREMENT, ask, once, body), ask, once)
       const digits = part.state === 'done' && !part.replayed ? /"count":(-?\d+)/.exec(part.body)?.[1] : undefined
       if (digits !== undefined) this.#options.onTotal(shard, digits)
       return part
@@ -80,10 +75,16 @@ export class Writes {
   }
 
   /** The pieces of one shard, one after the other, up to the first that fails. */
-  async #incrementShard(shard: number, pieces: readonly Piece[], ask: WriteAsk, once: OnceOnShards | undefined): Promise<Part[]> {
+  async #sendTo(
+    shard: number,
+    pieces: readonly Piece[],
+    target: Target,
+    ask: WriteAsk,
+    once: OnceOnShards | undefined,
+  ): Promise<Part[]> {
     const parts: Part[] = []
     for (const [index, { body }] of pieces.entries()) {
-      const part = await this.#write(shard, this.#options.calls.write(shard, '/v1/increments', ask, once, body, index), ask, once)
+      const part = await this.#write(shard, this.#options.calls.write(shard, target, ask, once, body, index), ask, once)
       parts.push(part)
       if (part.state !== 'done') break
     }

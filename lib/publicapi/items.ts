@@ -15,7 +15,7 @@ import { fingerprintOf } from './once.ts'
 import { readCursor, readLimit, writeCursor } from './paging.ts'
 import { Problem } from './problem.ts'
 import type { ApiStore, StoredReply } from './store.ts'
-import { decodeSegment, parametersOf } from './target.ts'
+import { decodeSegment, parametersOf, REQUIRE } from './target.ts'
 
 export interface ItemsOptions {
   readonly store: ApiStore
@@ -65,7 +65,7 @@ export function createItems(options: ItemsOptions): Record<ItemsId, Handler> {
     }),
 
     readTenants: agreement.read(async ({ query }) => {
-      const given = parametersOf(query, ['prefix', 'cursor', 'limit'])
+      const given = parametersOf(query, ['prefix', 'cursor', 'limit', REQUIRE])
       const { tenants, more } = await store.tenants({
         prefix: given.get('prefix') ?? '',
         after: readCursor(given.get('cursor')),

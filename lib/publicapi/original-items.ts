@@ -41,13 +41,14 @@ const FAILED: Record<OriginalItemsId, string> = {
   countOriginalItems: 'Unable to get count',
 }
 
-const SUCCESS: Record<ItemsCompat, string> = {
+/** What a batch that is kept is answered with. */
+export const SUCCESS: Record<ItemsCompat, string> = {
   both: '{"message":"Success","status":"OK"}',
   s1: '{"message":"Success"}\n',
   s2: '{"status":"OK"}\n',
 }
 
-const countBody: Record<ItemsCompat, (count: number) => string> = {
+export const countBody: Record<ItemsCompat, (count: number) => string> = {
   both: (count) => `{"count":${count},"counter":${count}}`,
   s1: (count) => `{"count":${count}}\n`,
   s2: (count) => `{"counter":${count}}\n`,

@@ -59,6 +59,7 @@ export class Sharded {
       bodyBytesMax: 4 * 1024 * 1024,
       nameBytesMax: 256,
       tokenizer: 'space' as const,
+      itemsCompat: 'both' as const,
       connectionsMax: 100,
       headersTimeoutMs: 10_000,
       requestTimeoutMs: 15_000,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { PIECE_ITEMS_MAX, type Piece, SPLIT_NAMES, split } from '../../lib/aggregator/pieces.ts'
+import { type NamesPiece, PIECE_ITEMS_MAX, SPLIT_NAMES, split } from '../../lib/aggregator/pieces.ts'
 import { createNameHash } from '../../lib/base/hash.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { SlotMap, slotOf } from '../../lib/cluster/index.ts'
@@ -17,7 +17,7 @@ function tallyOf(): Tally {
   return scratch
 }
 
-function piecesOf(tally: Tally, map: SlotMap): { pieces: Piece[]; steps: number } {
+function piecesOf(tally: Tally, map: SlotMap): { pieces: NamesPiece[]; steps: number } {
   const steps = split(tally, map)
   for (let count = 1; ; count++) {
     const step = steps.next()
@@ -30,10 +30,10 @@ interface Item {
   readonly delta?: string
 }
 
-const itemsIn = ({ body }: Piece): Item[] => (JSON.parse(new TextDecoder().decode(body)) as { items: Item[] }).items
+const itemsIn = ({ body }: NamesPiece): Item[] => (JSON.parse(new TextDecoder().decode(body)) as { items: Item[] }).items
 
 /** What the pieces add to each name, after checking that each name is on its shard. */
-function sumOf(pieces: readonly Piece[], map: SlotMap): Map<string, bigint> {
+function sumOf(pieces: readonly NamesPiece[], map: SlotMap): Map<string, bigint> {
   const sums = new Map<string, bigint>()
   for (const piece of pieces) {
     for (const { name, delta = '1' } of itemsIn(piece)) {

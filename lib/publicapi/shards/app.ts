@@ -6,8 +6,10 @@ import { type Api, type AppOptions, assembleApi, type HandledId } from '../assem
 import { contract } from '../contract.ts'
 import type { Handler } from '../endpoint.ts'
 import { Intake, Scratch } from '../intake.ts'
+import { type ItemsCompat, shapeOriginalFailures } from '../original-items.ts'
 import { Problem } from '../problem.ts'
 import { createShardsCounting } from './counting.ts'
+import { createShardsItems } from './items.ts'
 import type { ApiShards } from './router.ts'
 import { createShardsTotal } from './total.ts'
 
@@ -19,6 +21,8 @@ export interface ShardsApiOptions extends AppOptions {
   readonly nameBytesMax: number
   /** How a text becomes words. */
   readonly tokenizer: 'space' | 'word'
+  /** Whose replies POST /items and GET /items/{tenant}/count give. */
+  readonly itemsCompat: ItemsCompat
 }
 
 const JSON_TYPE = 'application/json'
@@ -30,11 +34,12 @@ export function createShardsApi(options: ShardsApiOptions): Api {
   const own: Partial<Record<HandledId, Handler>> = {
     ...createShardsCounting({ shards, intake, scratch, metrics, lowerWord }),
     ...createShardsTotal({ shards, bodyBytesMax }),
+    ...createShardsItems({ shards, metrics, nameBytesMax, bodyBytesMax, itemsCompat: options.itemsCompat }),
     readSlots: () => ({ status: 200, contentType: JSON_TYPE, body: JSON.stringify(slotsOf(shards)) }),
   }
   const ids = Object.keys(contract) as HandledId[]
   const all = Object.fromEntries(ids.map((id) => [id, own[id] ?? refuse])) as Record<HandledId, Handler>
-  return assembleApi(options, all)
+  return assembleApi(options, all, shapeOriginalFailures(options.itemsCompat))
 }
 
 const refuse: Handler = ({ incoming, path }) => {

@@ -12,8 +12,9 @@ import { Problem } from '../problem.ts'
 import type { StoredReply } from '../store.ts'
 import { decodeSegment, valuesOf } from '../target.ts'
 import { askOf, requiresComplete, type WriteAskStart, withOnce, writeAskOf } from './ask.ts'
-import { checkDone, checkShown, doneReply, lastKnownOf, missingOf, shownHeaders } from './report.ts'
+import { bodyOf, checkDone, checkShown, doneReply, lastKnownOf, missingOf, shownHeaders } from './report.ts'
 import type { ApiShards, Gathered, GatheredAll } from './router.ts'
+import { sumOf } from './sum.ts'
 
 export interface ShardsCountingOptions {
   readonly shards: ApiShards
@@ -36,6 +37,7 @@ type CountingId =
 const JSON_TYPE = 'application/json'
 const TEXT_TYPE = 'text/plain; charset=utf-8'
 const COUNTERS_PATH = '/v1/counters/'
+const INCREMENTS = { method: 'POST', path: '/v1/increments' } as const
 const EMPTY: StoredReply = { status: 200, contentType: '', body: '' }
 
 export function createShardsCounting(options: ShardsCountingOptions): Record<CountingId, Handler> {
@@ -62,9 +64,10 @@ export function createShardsCounting(options: ShardsCountingOptions): Record<Cou
         })
       }
       const ask = withOnce(start, fingerprint)
-      const part = await shards.incrementOne(name, exchange.path, encoder.encode(`{"delta":"${delta}"}`), ask)
-      checkDone([part], fingerprint)
-      return { ...doneReply([part], ask), contentType: JSON_TYPE, body: part.state === 'done' ? part.body : '' }
+      const piece = { shard: shards.shardOf(name), body: encoder.encode(`{"delta":"${delta}"}`) }
+      const parts = await shards.send([piece], { method: 'POST', path: exchange.path }, ask)
+      checkDone(parts, fingerprint)
+      return { ...doneReply(parts, ask), contentType: JSON_TYPE, body: bodyOf(parts) }
     },
 
     async incrementCounters(exchange) {
@@ -120,7 +123,7 @@ export function createShardsCounting(options: ShardsCountingOptions): Record<Cou
       scratch.release(tally)
     }
     const ask = withOnce(start, fingerprint)
-    const parts = pieces.length === 0 ? [] : await shards.increment(pieces, ask)
+    const parts = pieces.length === 0 ? [] : await shards.send(pieces, INCREMENTS, ask)
     checkDone(parts, fingerprint)
     return { ...reply, ...doneReply(parts, ask) }
   }
@@ -156,16 +159,6 @@ export function createShardsCounting(options: ShardsCountingOptions): Record<Cou
     checkShown(gathered, isComplete, names)
     return { ...gathered, headers: shownHeaders(gathered, ask) }
   }
-}
-
-/** The sum of all, when all are known. */
-export function sumOf(values: readonly Gathered[]): string | undefined {
-  let sum = 0n
-  for (const { value } of values) {
-    if (value === undefined) return undefined
-    sum += BigInt(value)
-  }
-  return String(sum)
 }
 
 function counterJson(name: string, { value, lastKnown }: Gathered): string {

@@ -26,6 +26,9 @@ export function doneReply(parts: readonly Part[], ask: Ask): Pick<Reply, 'status
   }
 }
 
+/** What the one shard has answered that was asked. */
+export const bodyOf = ([part]: readonly Part[]): string => (part?.state === 'done' ? part.body : '')
+
 /** What the shard that is furthest behind has reached. */
 function leastLevel(levels: readonly string[]): string | undefined {
   const reached = (level: string): number => Number(LEVEL.exec(level)?.[2] ?? 0)

@@ -68,21 +68,36 @@ export interface ShardView {
   }[]
 }
 
-/** The names of one shard, ready to be sent. */
+/** A part of a write: of which shard it is, and its body, if it has one. */
 export interface ShardPiece {
   readonly shard: number
-  readonly body: Uint8Array
+  readonly body: Uint8Array | undefined
+}
+
+/** What is asked of each shard that has a part in a write. */
+export interface ShardTarget {
+  readonly method: 'POST' | 'DELETE'
+  /** With its query. */
+  readonly path: string
 }
 
 export interface ApiShards {
   readonly map: SlotMap
   view(): readonly ShardView[]
-  /** Names by shard. The batch may be used again when it has resolved. */
+  /** The shard that has a name, or the item of an id. */
+  shardOf(name: string): number
+  /** Names as bodies of `POST /v1/increments`, by shard. The batch may be used again when it has resolved. */
   split(batch: Batch): readonly ShardPiece[] | Promise<readonly ShardPiece[]>
-  /** When a shard that is needed is known to be out of service, nothing is sent, and the parts are those of such shards alone. */
-  increment(pieces: readonly ShardPiece[], ask: WriteAsk): Promise<readonly Part[]>
-  incrementOne(name: string, path: string, body: Uint8Array | undefined, ask: WriteAsk): Promise<Part>
+  /**
+   * When a shard that is needed is known to be out of service, nothing is sent, and the parts are those of such shards alone. Several pieces of one
+   * shard are sent in order, up to the first that fails.
+   */
+  send(pieces: readonly ShardPiece[], target: ShardTarget, ask: WriteAsk): Promise<readonly Part[]>
   addToTotal(delta: number | bigint, ask: WriteAsk): Promise<Part>
   values(names: readonly string[], ask: Ask): Promise<GatheredAll>
   total(ask: Ask): Promise<GatheredAll>
+  /** What each shard has of something that is the sum over all, in their order. @param field that ends the answer with the digits */
+  sum(path: string, field: string, ask: Ask): Promise<GatheredAll>
+  readOne(shard: number, path: string, ask: Ask): Promise<Part>
+  readAll(path: string, ask: Ask): Promise<readonly Part[]>
 }

@@ -4,9 +4,9 @@
 import type { Handler } from '../endpoint.ts'
 import { readAddition } from '../total.ts'
 import { askOf, requiresComplete, withOnce, writeAskOf } from './ask.ts'
-import { sumOf } from './counting.ts'
-import { checkDone, checkShown, doneReply, lastKnownOf, missingOf, shownHeaders } from './report.ts'
-import type { ApiShards, GatheredAll } from './router.ts'
+import { checkDone, checkShown, doneReply, shownHeaders } from './report.ts'
+import type { ApiShards } from './router.ts'
+import { countJson } from './sum.ts'
 
 export interface ShardsTotalOptions {
   readonly shards: ApiShards
@@ -32,21 +32,7 @@ export function createShardsTotal({ shards, bodyBytesMax }: ShardsTotalOptions):
       const ask = askOf(exchange)
       const all = await shards.total(ask)
       checkShown(all, isComplete, [])
-      return { status: 200, contentType: JSON_TYPE, body: totalJson(all), headers: shownHeaders(all, ask) }
+      return { status: 200, contentType: JSON_TYPE, body: `{${countJson('total', all)}}`, headers: shownHeaders(all, ask) }
     },
   }
-}
-
-/** The total is null when of a missing shard nothing was ever heard: any number would pass it off as 0. */
-function totalJson({ values, missing }: GatheredAll): string {
-  const sum = sumOf(values)
-  if (sum !== undefined) return `{"total":${sum}}`
-  const best = sumOf(values.map((one) => ({ ...one, value: one.value ?? one.lastKnown?.digits })))
-  const shards = missingOf(missing).missing.map(({ shard, detail }) => {
-    const last = lastKnownOf(values[shard]?.lastKnown)
-    const known = last === undefined ? 'null' : `{"value":${last.digits},"ageSeconds":${last.ageSeconds}}`
-    return `{"shard":${shard},"detail":${JSON.stringify(detail)},"lastKnown":${known}}`
-  })
-  const answered = sumOf(values.filter(({ value }) => value !== undefined))
-  return `{"total":${best ?? 'null'},"complete":false,"answered":${answered},"missing":[${shards.join(',')}]}`
 }
