@@ -10,8 +10,9 @@ import {
   Replica,
   type ReplicaId,
   SLOT_BASE,
+  VersionVector,
 } from '../../lib/storage/index.ts'
-import { bytesOf, decode, deltasSince, encodeCells, HASH, increment, merge } from './harness.ts'
+import { bytesOf, decode, deltasSince, encodeCells, HASH, increment, itemLinesOf, merge } from './harness.ts'
 
 const test = suite('storage/replay')
 const life = (node: number, incarnation: number): Replica => new Replica({ self: { node, incarnation }, hash: HASH, namesMax: 0 })
@@ -125,6 +126,48 @@ test('items that were put under another incarnation keep their numbers when the 
       if (self.self.incarnation === 9) assert.is(self.seq, writer.seq)
     }
   }
+})
+
+/** A write of these items, all of one tenant. */
+function changeItems(replica: Replica, ...ids: string[]): Uint8Array {
+  const delta = new ByteWriter()
+  replica.changeItems(
+    ids.map((id) => ({ id, tenant: 't' })),
+    1,
+    delta,
+  )
+  return delta.written().slice()
+}
+
+test('writes of items are known when the log is read, and items of an exchange say nothing of the kind', () => {
+  const [writer, other] = [life(1, 5), life(2, 5)]
+  const write = changeItems(writer, 'x', 'y')
+  const reader = life(3, 5)
+  replay(reader, write)
+  assert.is(reader.vector().get(writer.self), 1)
+
+  // Of the write y alone is given: x is known as the other has set it. To somebody else it is not the whole write.
+  merge(other, write)
+  const later = changeItems(other, 'x')
+  merge(writer, later)
+  const known = new VersionVector()
+  known.raise(other.self, 1)
+  const [given] = deltasSince(writer, known)
+  assert.equal(itemLinesOf(decode(given!)).length, 1)
+  const stranger = life(4, 5)
+  replay(stranger, given!)
+  assert.is(stranger.vector().get(writer.self), 0)
+})
+
+test('single items that came without a vector are traces of the life that wrote them', () => {
+  const writer = life(1, 5)
+  changeItems(writer, 'x')
+  const second = changeItems(writer, 'y')
+  const reader = life(2, 5)
+  merge(reader, second)
+  for (const known of [reader.tracesOf(writer.self), reader.livesOf(1)]) assert.is(known.get(writer.self), 2)
+  assert.is(reader.vector().get(writer.self), 0)
+  assert.is(reader.greatestIncarnation(1), 5)
 })
 
 test('the greatest incarnation of a node is found in columns, in the vector and in the own one', () => {
