@@ -5,8 +5,11 @@
 
 import { Problem } from './problem.ts'
 
-/** Sixteen digits in a row, or a fraction or an exponent. In a string it costs only the slower reader. */
-const MIGHT_ROUND = /\d{16}|\d\.\d|\d[eE][-+\d]/
+/**
+ * A number, where one may stand, of sixteen digits or with a fraction or an exponent. In a string it costs only the slower reader; what is long
+ * or looks like an exponent in ids is not found, as there is no colon, comma or bracket before it.
+ */
+const MIGHT_ROUND = /(?:^|[:,[])\s*-?\d(?:\d{15}|\d*[.eE])/
 const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?/y
 const WHOLE_FRACTION = /^\.0+$/
 const DEPTH_MAX = 64
