@@ -15,6 +15,7 @@ interface Written {
 const space = fc.constantFrom('', '', ' ', '\n', '\t ', '\r\n')
 const leaf = fc.oneof(
   fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }).map((value) => ({ value: exact(value), text: String(value) })),
+  fc.bigInt({ min: 2n ** 53n - 5n, max: 2n ** 53n + 5n }).map((value) => ({ value: exact(value), text: String(value) })),
   fc.integer().map((value) => ({ value, text: writeInteger(value) })),
   fc.constantFrom('1e3', '1E+3', '10.0', '0.5', '-1.5e300', '1e400').map((text) => ({ value: fraction(text), text })),
   fc.constantFrom('8d3e4f00', '1234567890123456789', ':1.5', ',"1e9', '[ 12345678901234567', '').map((value) => ({
