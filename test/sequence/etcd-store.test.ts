@@ -73,14 +73,27 @@ etcdProgram.test(test, 'a user and a password are shown, also to a member that h
     await ask(port, '/v3/auth/user/add', { name: 'root', password: 'secret' })
     await ask(port, '/v3/auth/role/add', { name: 'root' })
     await ask(port, '/v3/auth/user/grant', { user: 'root', role: 'root' })
+    // All that a node needs: to read and write what begins with its prefix.
+    const text = (plain: string): string => Buffer.from(plain).toString('base64')
+    await ask(port, '/v3/auth/user/add', { name: 'counter', password: 'secret' })
+    await ask(port, '/v3/auth/role/add', { name: 'counter' })
+    await ask(port, '/v3/auth/role/grant', {
+      name: 'counter',
+      perm: { permType: 'READWRITE', key: text('auth/'), range_end: text('auth0') },
+    })
+    await ask(port, '/v3/auth/user/grant', { user: 'counter', role: 'counter' })
     await ask(port, '/v3/auth/enable', {})
-    const good = kvOf(etcd, { user: 'root', password: 'secret' })
+    const good = kvOf(etcd, { user: 'counter', password: 'secret' })
     const [engine, stranger, nobody] = [
       enginesOn(etcd, 1, 'auth/', { kv: good })[0]!,
-      enginesOn(etcd, 1, 'auth/', { kv: kvOf(etcd, { user: 'root', password: 'wrong' }), timeoutMs: 500 })[0]!,
+      enginesOn(etcd, 1, 'auth/', { kv: kvOf(etcd, { user: 'counter', password: 'wrong' }), timeoutMs: 500 })[0]!,
       enginesOn(etcd, 1, 'auth/', { kv: kvOf(etcd), timeoutMs: 500 })[0]!,
     ]
-    assert.is((await engine.next('a')).first, 1)
+    assert.is((await engine.next('a', { key: 'k' })).first, 1)
+    const { reachable, members, leader } = await engine.status()
+    assert.equal([reachable, members?.length, leader], [true, 1, 'm0'])
+    assert.is((await engine.list({ prefix: '', after: undefined, limit: 9 })).sequences.length, 1)
+    await good.compact(2)
     // Tokens lie in the memory of a member.
     await etcd.members[0]!.kill()
     etcd.members[0]!.start()
@@ -88,7 +101,7 @@ etcdProgram.test(test, 'a user and a password are shown, also to a member that h
     assert.is(await engine.get('a'), 2)
     const refused = await refusal(stranger.next('a'))
     assert.is(refused.code, 'SEQUENCE_UNAVAILABLE')
-    assert.match(`${refused.message} ${refused.fix}`, /does not let in the user root.*password/)
+    assert.match(`${refused.message} ${refused.fix}`, /does not let in the user counter.*password/)
     assert.is((await refusal(nobody.next('a'))).code, 'SEQUENCE_UNAVAILABLE')
     await Promise.all([engine, stranger, nobody].map((one) => one.close()))
   }),
