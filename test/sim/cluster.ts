@@ -27,6 +27,8 @@ import type { HistoryResult } from './node.ts'
 /** Within this time of healing all are up again, and within this time then all agree and have folded: a few of the longest pauses. */
 const UP_MS = 60_000
 const AGREE_MS = 120_000
+/** And in this time nothing is promised any more. */
+const PROMISES_MS = 60_000
 /** In seconds: within which of them it came to agree is counted. */
 const BOUNDS = [5, 15, 40, 80] as const
 
@@ -167,7 +169,15 @@ class ClusterHistory {
     world.violated([...checkAgreement(views), ...views.flatMap(({ readings }) => checkKept(world.ledger, readings))])
     world.violated(this.#unfoldedAt(up))
     for (const node of up) this.#checkItems(node)
+    if (world.items && !world.isViolated) await this.#forgetPromises(up)
     if (!world.isViolated) await this.#readEverywhere(up)
+  }
+
+  /** Promises to write batches of others expire. */
+  async #forgetPromises(up: readonly ClusterNode[]): Promise<void> {
+    const promised = ({ store }: ClusterNode) => [...(store?.notesUnder('prepare/') ?? [])].map(([key]) => key)
+    const forgotten = await this.#world.until(() => up.every((node) => promised(node).length === 0), PROMISES_MS, 500)
+    if (!forgotten) this.#world.violated(up.map((node) => `machine ${node.machine} keeps promises for ever: ${promised(node)}`))
   }
 
   #checkItems({ machine, store }: ClusterNode): void {

@@ -59,10 +59,13 @@ export class NodeItems {
   }
 
   turn(store: Store): void {
-    const { below, watch } = this.#history
+    const { below, chance, watch } = this.#history
     const what = below(100)
-    if (what < 55) watch(this.#change(store))
-    else if (what < 80) watch(this.#read(store))
+    if (what < 55) {
+      watch(this.#change(store))
+      // What was just made, and is not on disk yet.
+      if (chance(40)) watch(this.#read(store))
+    } else if (what < 80) watch(this.#read(store))
     else if (!this.#noting) watch(this.#note(store))
   }
 
