@@ -1,13 +1,18 @@
-// The load of the server benches, a process of its own: `load.ts keywords|incr|get PORT REQUESTS TEXT_BYTES`. Sixteen connections, one
-// request under way on each. `keywords` posts texts, `incr` sends the same texts as one pipelined INCR a word, `get` asks for one name.
-// The texts are the same for all contestants.
+// The load of the server benches, a process of its own: `load.ts KIND PORT REQUESTS SIZE [FIRST]`. Sixteen connections, one request under way on
+// each. `keywords` posts texts of SIZE bytes, `incr` sends the same texts as one pipelined INCR a word, `get` asks for one name. `items` posts
+// batches of SIZE items that nobody has sent before, from number FIRST on, `sadd` sends the same items as one pipelined SADD an item; `count`
+// asks for the count of a tenant, `scard` for SIZE of them in one pipeline. What is sent is the same for all contestants.
 
 import net from 'node:net'
 import { englishText } from './english.ts'
+import { itemsOf, TENANTS, tenantOf } from './items.ts'
 
-const [kind, port, requestsText, bytesText] = process.argv.slice(2)
+const [kind, port, requestsText, sizeText, firstText = '0'] = process.argv.slice(2)
 const total = Number(requestsText)
-const textBytes = Number(bytesText)
+const size = Number(sizeText)
+const first = Number(firstText)
+/** Whether it speaks the protocol of Redis, each reply of which is `:<number>\r\n`. */
+const isRedis = kind === 'incr' || kind === 'sadd' || kind === 'scard'
 const CONNECTIONS = 16
 const KINDS = 200
 
@@ -24,21 +29,53 @@ await Promise.all(Array.from({ length: CONNECTIONS }, () => connection()))
 console.log(JSON.stringify({ requests: total, words, seconds: (performance.now() - startedMs) / 1000 }))
 
 function makeRequests(): Request[] {
-  if (kind === 'get') {
-    return [{ bytes: Buffer.from(`GET /v1/counters/the HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`), words: 1 }]
+  switch (kind) {
+    case 'get':
+      return [{ bytes: got('/v1/counters/the'), words: 1 }]
+    case 'count':
+      return Array.from({ length: KINDS }, (_, index) => ({ bytes: got(`/v1/tenants/${tenantOf(index)}/count`), words: 1 }))
+    case 'scard':
+      return Array.from({ length: KINDS }, (_, index) => {
+        const tenants = Array.from({ length: size }, (_, at) => tenantOf((index + at) % TENANTS))
+        return { bytes: commands(tenants.map((tenant) => ['SCARD', tenant])), words: size }
+      })
+    case 'items':
+    case 'sadd':
+      return Array.from({ length: total }, (_, index) => {
+        const items = itemsOf(first + index * size, size)
+        if (kind === 'items')
+          return { bytes: posted('/v1/items', 'application/json', Buffer.from(JSON.stringify({ items }))), words: size }
+        return { bytes: commands(items.map(({ id, tenant }) => ['SADD', tenant, id])), words: size }
+      })
+    default:
+      return makeTexts()
   }
+}
+
+function makeTexts(): Request[] {
   const { text } = englishText()
   return Array.from({ length: KINDS }, (_, index) => {
-    const from = (index * textBytes * 7) % (text.length - textBytes)
-    const body = Buffer.from(text.subarray(from, from + textBytes))
+    const from = (index * size * 7) % (text.length - size)
+    const body = Buffer.from(text.subarray(from, from + size))
     const list = body.toString('latin1').toLowerCase().split(/\s+/).filter(Boolean)
-    if (kind === 'incr') {
-      const commands = list.map((word) => `*2\r\n$4\r\nINCR\r\n$${word.length}\r\n${word}\r\n`).join('')
-      return { bytes: Buffer.from(commands, 'latin1'), words: list.length }
-    }
-    const head = `POST /keywords HTTP/1.1\r\nHost: localhost:${port}\r\nContent-Type: text/plain\r\nContent-Length: ${textBytes}\r\n\r\n`
-    return { bytes: Buffer.concat([Buffer.from(head), body]), words: list.length }
+    const bytes = kind === 'incr' ? commands(list.map((word) => ['INCR', word])) : posted('/keywords', 'text/plain', body)
+    return { bytes, words: list.length }
   })
+}
+
+function got(path: string): Buffer {
+  return Buffer.from(`GET ${path} HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`)
+}
+
+function posted(path: string, type: string, body: Buffer): Buffer {
+  const head = `POST ${path} HTTP/1.1\r\nHost: localhost:${port}\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`
+  return Buffer.concat([Buffer.from(head), body])
+}
+
+/** Commands of Redis, in one pipeline. */
+function commands(all: readonly (readonly string[])[]): Buffer {
+  const texts = all.map((words) => `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join('')}`)
+  return Buffer.from(texts.join(''), 'latin1')
 }
 
 function connection(): Promise<void> {
@@ -50,14 +87,13 @@ function connection(): Promise<void> {
       if (sent >= total) return void socket.end(() => resolve())
       const request = requests[sent++ % requests.length]!
       words += request.words
-      replies = kind === 'incr' ? request.words : 1
+      replies = isRedis ? request.words : 1
       head = ''
       socket.write(request.bytes)
     }
     socket.on('error', reject)
     socket.on('data', (piece) => {
-      if (kind === 'incr') {
-        // Each reply is `:<number>\r\n`.
+      if (isRedis) {
         for (const byte of piece) if (byte === 0x0a) replies--
         if (replies === 0) next()
         return

@@ -104,10 +104,12 @@ async function printed(child: ChildProcess, pattern: RegExp): Promise<RegExpExec
   throw new Error(`the server ended before it was ready:\n${output}`)
 }
 
-/** Runs a load (see load.ts) against a server from another process. */
-export function load(kind: 'keywords' | 'incr' | 'get', port: number, requests: number, textBytes: number): Promise<Load> {
+export type LoadKind = 'keywords' | 'incr' | 'get' | 'items' | 'sadd' | 'count' | 'scard'
+
+/** Runs a load (see load.ts) against a server from another process. @param size of a text in bytes, or of a batch in items */
+export function load(kind: LoadKind, port: number, requests: number, size: number, first = 0): Promise<Load> {
   const file = new URL('load.ts', import.meta.url).pathname
-  const args = [kind, port, requests, textBytes].map(String)
+  const args = [kind, port, requests, size, first].map(String)
   const child = spawn(process.execPath, ['--import', 'tsx', file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   return printed(child, /\{.*\}/).then((match) => JSON.parse(match[0]) as Load)
 }

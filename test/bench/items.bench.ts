@@ -1,0 +1,218 @@
+// Items per tenant: what a change and a merge cost in memory beside two Maps, what an item takes in memory, on disk and on the wire, how long the
+// event loop is held up while a million come in, and what batches cost a server beside Redis, with its log flushed before each reply and one
+// pipelined SADD an item. In CPU time, as the machine may be shared. ITEMS=100000 makes it shorter.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { ByteReader, ByteWriter } from '../../lib/base/bytes.ts'
+import { createNameHash } from '../../lib/base/hash.ts'
+import { seededRandom } from '../../lib/base/random.ts'
+import { DecodedDelta, type ItemChange, Replica, VersionVector } from '../../lib/storage/index.ts'
+import { itemsOf, TENANTS, tenantOf } from './items.ts'
+import { openStore, reply } from './open-store.ts'
+import { build, cpuSeconds, load, residentBytes, type Server, startCounter, startRedis } from './server.ts'
+
+const ITEMS = Number(process.env.ITEMS ?? 1_000_000)
+const BATCH = 1000
+const ROUNDS = 3
+const hash = createNameHash(seededRandom(1))
+const verdict = (met: boolean): string => (met ? 'met' : 'MISSED')
+const perSecond = (items: number, seconds: number): string => `${(items / seconds / 1e6).toFixed(2)} M/s`.padStart(9)
+
+/** Batches as a server gets them: just read from JSON, and not kept. */
+function* batches(tenant?: typeof tenantOf): Generator<ItemChange[], void> {
+  for (let first = 0; first < ITEMS; first += BATCH)
+    yield JSON.parse(JSON.stringify(itemsOf(first, BATCH, tenant))) as ItemChange[]
+}
+
+/** CPU seconds of this process that `task` takes for all the batches; making them does not count. */
+function cpuOf<T>(all: Iterable<T>, task: (batch: T) => void): number {
+  let micros = 0
+  for (const batch of all) {
+    const before = process.cpuUsage()
+    task(batch)
+    const { user, system } = process.cpuUsage(before)
+    micros += user + system
+  }
+  return micros / 1e6
+}
+
+function inProcess(): void {
+  console.log(`${ITEMS} items of ${TENANTS} tenants in batches of ${BATCH}, in process, best of ${ROUNDS}`)
+  const best = new Map<string, number>()
+  const note = (what: string, seconds: number): void => void best.set(what, Math.min(seconds, best.get(what) ?? Infinity))
+  let bytes = { memory: 0, log: 0, wire: 0 }
+  for (let round = 0; round < ROUNDS; round++) {
+    const tenants = new Map<string, string>()
+    const counts = new Map<string, number>()
+    note(
+      'two Maps, new items',
+      cpuOf(batches(), (batch) => changeMaps(tenants, counts, batch)),
+    )
+
+    const replica = newReplica(1)
+    const writer = new ByteWriter(1 << 20)
+    let logBytes = 0
+    const change = (batch: ItemChange[]): void => {
+      writer.length = 0
+      replica.changeItems(batch, 1e12, writer)
+      logBytes += writer.length
+    }
+    note('change, new items', cpuOf(batches(), change))
+    bytes = { ...bytes, memory: replica.byteLength, log: logBytes }
+    note(
+      'change, moved to another tenant',
+      cpuOf(
+        batches((number) => tenantOf(number + 1)),
+        change,
+      ),
+    )
+
+    const other = newReplica(2)
+    const delta = new DecodedDelta()
+    const join = (piece: Uint8Array): void => {
+      delta.decode(new ByteReader(piece, 0, piece.length, 'DELTA_INVALID', 'delta'))
+      other.merge(delta)
+    }
+    const pieces: Uint8Array[] = []
+    for (const { delta: piece } of replica.since(new VersionVector())) pieces.push(piece.slice())
+    bytes.wire = pieces.reduce((sum, { length }) => sum + length, 0)
+    note('merge, new items', cpuOf(pieces, join))
+    note('merge, known items', cpuOf(pieces, join))
+  }
+  const baseline = best.get('two Maps, new items')!
+  for (const [what, seconds] of best) {
+    console.log(
+      `  ${what.padEnd(34)} ${perSecond(ITEMS, seconds)}   ${((seconds / ITEMS) * 1e9).toFixed(0).padStart(4)} ns each   ${(baseline / seconds).toFixed(2)}x`,
+    )
+  }
+  console.log(`  target at least 1 M new items a CPU second: ${verdict(ITEMS / best.get('change, new items')! >= 1e6)}`)
+  const each = (total: number): string => (total / ITEMS).toFixed(1)
+  console.log(
+    `  an item takes ${each(bytes.memory)} bytes in memory, ${each(bytes.log)} in the log, ${each(bytes.wire)} on the wire to a new node`,
+  )
+}
+
+const newReplica = (node: number): Replica => new Replica({ self: { node, incarnation: 1 }, hash, namesMax: 0, itemsMax: 0 })
+
+/** The same with what JavaScript has. */
+function changeMaps(tenants: Map<string, string>, counts: Map<string, number>, batch: readonly ItemChange[]): void {
+  for (const { id, tenant = '' } of batch) {
+    const before = tenants.get(id)
+    if (before !== undefined) counts.set(before, counts.get(before)! - 1)
+    tenants.set(id, tenant)
+    counts.set(tenant, (counts.get(tenant) ?? 0) + 1)
+  }
+}
+
+async function inStore(): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'counter-bench-'))
+  try {
+    const store = await openStore(directory, hash)
+    const delay = monitorEventLoopDelay({ resolution: 1 })
+    const before = process.cpuUsage()
+    delay.enable()
+    const bodies = batches()
+    // As many requests that are under way at once: what one brings is read in a turn of its own.
+    const writer = async (): Promise<void> => {
+      for (const batch of bodies) await store.changeItems(batch, reply)
+    }
+    await Promise.all([writer(), writer(), writer(), writer()])
+    delay.disable()
+    const { user, system } = process.cpuUsage(before)
+    const p99 = Math.max(0, delay.percentile(99) / 1e6 - 1)
+    const longest = Math.max(0, delay.max / 1e6 - 1)
+    await store.snapshot()
+    const { snapshotBytes, items } = store.status()
+    console.log(
+      `\n${items} items in batches of ${BATCH}, four at a time, durable each: ${perSecond(ITEMS, (user + system) / 1e6).trim()} of CPU`,
+    )
+    console.log(
+      `  event-loop delay p99 ${p99.toFixed(1)} ms, longest ${longest.toFixed(1)} ms   target p99 10 ms: ${verdict(p99 <= 10)}`,
+    )
+    console.log(`  an item takes ${(snapshotBytes / ITEMS).toFixed(1)} bytes in a snapshot`)
+    await store.close()
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+interface Rate {
+  readonly items: number
+  readonly requests: number
+}
+
+async function overHttp(): Promise<void> {
+  build()
+  const counter = await startCounter()
+  const redis = await startRedis(true, 6393)
+  let first = 0
+  /** Units a CPU second of the server. */
+  const rate = async (
+    server: Server,
+    kind: 'items' | 'sadd' | 'count' | 'scard',
+    requests: number,
+    size: number,
+  ): Promise<Rate> => {
+    const before = cpuSeconds(server.pid)
+    const done = await load(kind, server.port, requests, size, first)
+    const seconds = cpuSeconds(server.pid) - before
+    return { items: done.words / seconds, requests: done.requests / seconds }
+  }
+  try {
+    await load('items', counter.port, 200, BATCH, 1e9)
+    const emptyBytes = { counter: residentBytes(counter.pid), redis: redis === undefined ? 0 : residentBytes(redis.pid) }
+    for (const size of [1000, 100, 10]) {
+      let [ours, theirs]: Rate[] = [
+        { items: 0, requests: 0 },
+        { items: 0, requests: 0 },
+      ]
+      const requests = Math.max(100, Math.round(ITEMS / 5 / size / ROUNDS))
+      for (let round = 0; round < ROUNDS; round++) {
+        const mine = await rate(counter, 'items', requests, size)
+        if (mine.items > ours!.items) ours = mine
+        if (redis !== undefined) {
+          const other = await rate(redis, 'sadd', requests, size)
+          if (other.items > theirs!.items) theirs = other
+        }
+        first += requests * size
+      }
+      console.log(`\nPOST /v1/items, batches of ${size} new items, per CPU second of the server, best of ${ROUNDS}`)
+      console.log(
+        `  counter              ${thousands(ours!.items)} items   ${thousands(ours!.requests)} batches   ${(1e6 / ours!.requests).toFixed(0)} us a batch`,
+      )
+      if (redis !== undefined)
+        console.log(
+          `  ${redis.name}    ${thousands(theirs!.items)} items   one pipelined SADD each   ${(ours!.items / theirs!.items).toFixed(2)}x`,
+        )
+    }
+    const [mine, theirs] = [
+      residentBytes(counter.pid) - emptyBytes.counter,
+      redis === undefined ? 0 : residentBytes(redis.pid) - emptyBytes.redis,
+    ]
+    console.log(
+      `\nresident memory for these ${first} items: counter ${megabytes(mine)}${redis === undefined ? '' : `, Redis ${megabytes(theirs)}`}`,
+    )
+    const counted = await rate(counter, 'count', 10_000, 1)
+    console.log(`\nGET /v1/tenants/{tenant}/count, per CPU second of the server`)
+    console.log(`  counter              ${thousands(counted.requests)} requests   ${(1e6 / counted.requests).toFixed(0)} us each`)
+    if (redis !== undefined) {
+      const asked = await rate(redis, 'scard', 10_000, 1)
+      console.log(
+        `  ${redis.name}    ${thousands(asked.requests)} SCARD, one under way on a connection   ${(counted.requests / asked.requests).toFixed(2)}x`,
+      )
+    } else console.log('  redis-server is not installed')
+  } finally {
+    await counter.stop()
+    await redis?.stop()
+  }
+}
+
+const thousands = (value: number): string => `${(value / 1000).toFixed(1)} k`.padStart(8)
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`
+
+inProcess()
+await inStore()
+await overHttp()
