@@ -10,7 +10,7 @@ import { type Random, systemRandom } from './base/random.ts'
 import { createCluster } from './node/cluster.ts'
 import { registerSequenceMetrics, registerStoreMetrics, registerSyncMetrics } from './node/metrics.ts'
 import { openSequences, type SequenceSettings } from './node/sequence.ts'
-import { createKeptSlots } from './node/slots.ts'
+import { createShard } from './node/slots.ts'
 import { openSync, type Sync, type SyncSettings } from './node/sync.ts'
 import { nodeDisk, type Recovered, Store, takeLock } from './persistence/index.ts'
 import {
@@ -120,10 +120,8 @@ export async function openNode(settings: NodeSettings, parts: NodeParts): Promis
   registerSyncMetrics(metrics.registry, sync)
   registerSequenceMetrics(metrics.registry, sequences)
   const publicOptions = {
-    store,
-    cluster: createCluster(replication, settings),
+    ...createShard({ store, cluster: createCluster(replication, settings), replication, clock, hash, nameBytesMax }),
     sequences: sequences.api,
-    slots: createKeptSlots(store),
     hash,
     nameBytesMax,
     tokenizer: settings.tokenizer,

@@ -13,6 +13,7 @@ import { type NamesPiece, type Piece, split } from './pieces.ts'
 import { Prober } from './probe.ts'
 import { type GatheredAll, Reads } from './reads.ts'
 import { Replica, type ReplicaState } from './replica.ts'
+import { Steady } from './steady.ts'
 import type { ShardTransport } from './transport.ts'
 import { Writes } from './writes.ts'
 
@@ -51,23 +52,21 @@ const PROBE_INTERVAL_MS = 1_000
 const PROBE_ASK: Ask = { id: 'probe', session: new Map() }
 
 export class Aggregator {
-  readonly map: SlotMap
+  readonly #options: AggregatorOptions
   readonly #clock: Clock
   readonly #calls: Calls
-  readonly #groups: readonly ShardGroup[]
+  readonly #groups: ShardGroup[]
   readonly #prober: Prober
   readonly #reads: Reads
   readonly #writes: Writes
+  readonly #steady: Steady
 
   constructor(options: AggregatorOptions) {
-    const { shards, transport, clock, random, logger, connectionsMax, hedgeMs, token, timeoutMs, writeTimeoutMs } = options
+    const { shards, clock, random, logger, token, timeoutMs, writeTimeoutMs } = options
     this.#clock = clock
-    this.map = SlotMap.even(shards.length)
-    const calls = new Calls(this.map, token)
-    const groups = shards.map((urls, shard) => {
-      const replicas = urls.map((url) => new Replica({ url, transport, clock, connectionsMax }))
-      return new ShardGroup({ shard, replicas, clock, hedgeMs })
-    })
+    this.#options = options
+    const calls = new Calls(SlotMap.even(shards.length), token)
+    const groups = shards.map((urls, shard) => this.#groupOf(shard, urls))
     const reads = new Reads({ calls, groups, timeoutMs, clock })
     this.#calls = calls
     this.#groups = groups
@@ -81,7 +80,8 @@ export class Aggregator {
       onTotal: (shard, digits) => reads.noteTotal(shard, digits),
     })
     this.#prober = new Prober({
-      map: this.map,
+      map: () => calls.map,
+      onMap: (map) => this.#adopt(map),
       groups,
       headers: calls.headers,
       intervalMs: PROBE_INTERVAL_MS,
@@ -90,8 +90,38 @@ export class Aggregator {
       random,
       logger,
       // So that its last total is known when it is gone.
-      onAnswer: (group) => void reads.totalOf(group, PROBE_ASK),
+      onAnswer: (group) => {
+        if (group.shard < calls.map.shards) void reads.totalOf(group, PROBE_ASK)
+      },
     })
+    this.#steady = new Steady({ calls, groups, writes: this.#writes, prober: this.#prober, timeoutMs, clock })
+  }
+
+  /** The map that requests go by now. */
+  get map(): SlotMap {
+    return this.#calls.map
+  }
+
+  /** Goes by a later version of the map, if all its shards are known. */
+  #adopt(map: SlotMap): boolean {
+    const { logger } = this.#options
+    for (let shard = this.#groups.length; shard < map.shards; shard++) {
+      const urls = map.urls[shard]
+      if (urls === undefined) return false
+      const group = this.#groupOf(shard, urls)
+      this.#groups.push(group)
+      logger.info({ shard, replicas: urls }, 'there is a shard more')
+      void this.#prober.watch(group)
+    }
+    logger.debug({ map: map.tag }, 'goes by another version of the map of slots')
+    this.#calls.map = map
+    return true
+  }
+
+  #groupOf(shard: number, urls: readonly string[]): ShardGroup {
+    const { transport, clock, connectionsMax, hedgeMs } = this.#options
+    const replicas = urls.map((url) => new Replica({ url, transport, clock, connectionsMax }))
+    return new ShardGroup({ shard, replicas, clock, hedgeMs })
   }
 
   /** Resolves when each replica has been asked once whether it is there. */
@@ -138,36 +168,47 @@ export class Aggregator {
 
   /** Sends the pieces, each to its shard. When a shard that is needed is known to be out of service, nothing is sent at all. */
   send(pieces: readonly Piece[], target: Target, ask: WriteAsk): Promise<Part[]> {
-    return this.#writes.send(pieces, target, ask)
+    return this.#steady.send(pieces, target, ask)
   }
 
   /** Adds to the total, on any shard that lives, each in its turn. */
   addToTotal(delta: bigint | number, ask: WriteAsk): Promise<Part> {
-    return this.#writes.addToTotal(delta, ask)
+    return this.#steady.read(
+      () => this.#writes.addToTotal(delta, ask),
+      (part) => [part],
+    )
   }
 
   /** The values of counters, in the order asked. */
   values(names: readonly string[], ask: Ask): Promise<GatheredAll> {
-    return this.#reads.values(names, ask)
+    return this.#steady.read(() => this.#reads.values(names, ask), missingOf)
   }
 
   /** What each shard has of the total, in their order. */
   total(ask: Ask): Promise<GatheredAll> {
-    return this.#reads.total(ask)
+    return this.#steady.read(() => this.#reads.total(ask), missingOf)
   }
 
   /** What each shard has of something that is the sum over all, in their order. @param field that ends the answer with the digits */
   sum(path: string, field: string, ask: Ask): Promise<GatheredAll> {
-    return this.#reads.sum(path, field, ask)
+    return this.#steady.read(() => this.#reads.sum(path, field, ask), missingOf)
   }
 
-  /** The answer of one shard as it is. */
-  readOne(shard: number, path: string, ask: Ask): Promise<Part> {
-    return this.#reads.one(shard, path, ask)
+  /** The answer of the shard that has the name, as it is. */
+  readOne(name: string, path: string, ask: Ask): Promise<Part> {
+    return this.#steady.read(
+      () => this.#reads.one(this.shardOf(name), path, ask),
+      (part) => [part],
+    )
   }
 
   /** The answers of all shards as they are, in their order. */
   readAll(path: string, ask: Ask): Promise<Part[]> {
-    return this.#reads.all(path, ask)
+    return this.#steady.read(
+      () => this.#reads.all(path, ask),
+      (parts) => parts,
+    )
   }
 }
+
+const missingOf = ({ missing }: GatheredAll): readonly Part[] => missing

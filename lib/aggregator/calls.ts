@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { type SlotMap, slotOf } from '../cluster/index.ts'
+import type { Piece } from './pieces.ts'
 import type { ShardCall } from './transport.ts'
 
 /** What goes along with each request of a client. */
@@ -37,7 +38,8 @@ export interface OnceOnShards {
 const encoder = new TextEncoder()
 
 export class Calls {
-  readonly map: SlotMap
+  /** The map that requests go by from now on. */
+  map: SlotMap
   /** What a request needs whatever it is. */
   readonly headers: Readonly<Record<string, string>>
 
@@ -62,9 +64,10 @@ export class Calls {
     { method, path }: Target,
     ask: WriteAsk,
     once: OnceOnShards | undefined,
-    body: Uint8Array | undefined,
+    { body, attempt = 0 }: Pick<Piece, 'body' | 'attempt'>,
     index = 0,
   ): ShardCall {
+    const suffix = `${attempt === 0 ? '' : `+${attempt}`}${index === 0 ? '' : `/${index}`}`
     return {
       method,
       // The fingerprint of the whole makes the same part of another request another one: its key is then known as reused.
@@ -72,10 +75,20 @@ export class Calls {
       headers: {
         ...this.#headersOf(shard, ask),
         ...(ask.level !== undefined && { 'counter-write-level': String(ask.level) }),
-        ...(once !== undefined && { 'idempotency-key': index === 0 ? once.key : `${once.key}/${index}` }),
+        ...(once !== undefined && { 'idempotency-key': once.key + suffix }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
       },
       ...(body !== undefined && { body }),
+    }
+  }
+
+  /** Asks which replies a shard keeps under the key of a request. */
+  counted(shard: number, ask: Ask, once: OnceOnShards): ShardCall {
+    return {
+      method: 'POST',
+      path: '/v1/shard/questions',
+      headers: { ...this.#headersOf(shard, { id: ask.id, session: new Map() }), 'content-type': 'application/json' },
+      body: JSON.stringify({ ask: 'counted', key: once.key }),
     }
   }
 

@@ -16,6 +16,8 @@ const ESCAPE_BYTES_MAX = 6
 export interface Piece {
   readonly shard: number
   readonly body: Uint8Array | undefined
+  /** Of a keyed write, how many replies the shard keeps under its key already: this one is for what those do not speak of. */
+  readonly attempt?: number
 }
 
 const START = ascii('{"items":[')

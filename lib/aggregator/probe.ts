@@ -10,7 +10,10 @@ import type { Replica, ReplicaState } from './replica.ts'
 import { type ShardReply, Unanswered } from './transport.ts'
 
 export interface ProberOptions {
-  readonly map: SlotMap
+  /** The map that this aggregator goes by. */
+  readonly map: () => SlotMap
+  /** A shard keeps a later version of it. False: it is no map of these shards. */
+  readonly onMap: (map: SlotMap) => boolean
   readonly groups: readonly ShardGroup[]
   readonly headers: Readonly<Record<string, string>>
   readonly intervalMs: number
@@ -40,8 +43,12 @@ export class Prober {
 
   /** Resolves when each replica has been asked once. */
   async start(): Promise<void> {
-    const { groups } = this.#options
-    await Promise.all(groups.flatMap((group) => group.replicas.map((replica) => this.#turn(group, replica))))
+    await Promise.all(this.#options.groups.map((group) => this.watch(group)))
+  }
+
+  /** The same of a group that is new. */
+  async watch(group: ShardGroup): Promise<void> {
+    await Promise.all(group.replicas.map((replica) => this.#turn(group, replica)))
   }
 
   stop(): void {
@@ -49,6 +56,17 @@ export class Prober {
     for (const cancel of this.#cancels.values()) cancel()
   }
 
+  /** Asks the replicas of a group at once, because one of them has spoken of another map. */
+  async look(group: ShardGroup): Promise<void> {
+    await Promise.all(
+      group.replicas.map(async (replica) => {
+        const { state, detail } = await this.#find(group.shard, replica)
+        if (!this.#stopped) replica.set(state, detail)
+      }),
+    )
+  }
+
+  /** Asks a replica now, and from then on in turn. */
   async #turn(group: ShardGroup, replica: Replica): Promise<void> {
     const { clock, random, intervalMs, logger, onAnswer } = this.#options
     const before = replica.state
@@ -68,50 +86,60 @@ export class Prober {
   }
 
   async #find(shard: number, replica: Replica): Promise<Found> {
-    const { headers, timeoutMs, map } = this.#options
+    const { headers, timeoutMs, map, onMap } = this.#options
     try {
       const shown = await replica.probe({ method: 'GET', path: PATH, headers }, timeoutMs)
       if (shown.status !== 200) return { state: 'down', detail: statusText(shown) }
       const kept = readKept(shown.body)
       if (kept === undefined) return { state: 'conflict', detail: 'its answer about slots is none; is it a node of Counter?' }
-      if (kept.tag !== '') return this.#compare(shard, kept)
-      const body = JSON.stringify({ ...map.plain(), shard })
+      if (kept.map !== undefined && kept.shard !== shard) return misplaced(kept.shard, shard)
+      // What is known by now may be later than what was known when it was asked.
+      const own = map()
+      if (kept.map?.tag === own.tag) return UP
+      if (kept.map !== undefined && kept.map.version >= own.version) {
+        return kept.map.version > own.version && onMap(kept.map) ? UP : otherMap(kept.map, own)
+      }
+      if (shard >= own.shards) return { state: 'conflict', detail: `the map ${own.tag} has no shard ${shard} yet` }
+      if (kept.map !== undefined && own.version === 1) return otherMap(kept.map, own)
+      const body = JSON.stringify({ ...own.plain(), shard })
       const given = await replica.probe(
         { method: 'POST', path: PATH, headers: { ...headers, 'content-type': 'application/json' }, body },
         timeoutMs,
       )
-      if (given.status === 200) return { state: 'up', detail: '' }
+      if (given.status === 200) return UP
       return { state: given.status === 409 ? 'conflict' : 'down', detail: statusText(given) }
     } catch (error) {
       if (error instanceof Unanswered) return { state: 'down', detail: error.message }
       throw error
     }
   }
-
-  #compare(shard: number, kept: Kept): Found {
-    const { map } = this.#options
-    if (kept.tag === map.tag && kept.shard === shard) return { state: 'up', detail: '' }
-    const detail =
-      kept.tag === map.tag
-        ? `it is shard ${kept.shard} and COUNTER_SHARDS names it in the place of shard ${shard}`
-        : `it keeps the map ${kept.tag} of ${kept.shards} shards, and COUNTER_SHARDS makes ${map.tag} of ${map.shards}`
-    return { state: 'conflict', detail: `${detail}; name the shards in COUNTER_SHARDS as they were first named` }
-  }
 }
 
+const UP: Found = { state: 'up', detail: '' }
+const NAME_AS_BEFORE = 'name the shards in COUNTER_SHARDS as they were first named'
+
+const misplaced = (kept: number, named: number): Found => ({
+  state: 'conflict',
+  detail: `it is shard ${kept} and COUNTER_SHARDS names it in the place of shard ${named}; ${NAME_AS_BEFORE}`,
+})
+
+const otherMap = (kept: SlotMap, own: SlotMap): Found => ({
+  state: 'conflict',
+  detail: `it keeps the map ${kept.tag} of ${kept.shards} shards, and COUNTER_SHARDS makes ${own.tag} of ${own.shards}; ${NAME_AS_BEFORE}`,
+})
+
 interface Kept {
-  /** '' when it keeps none. */
-  readonly tag: string
+  /** undefined when it keeps none. */
+  readonly map: SlotMap | undefined
   readonly shard: number
-  readonly shards: number
 }
 
 function readKept(body: string): Kept | undefined {
   try {
     const plain = JSON.parse(body) as { version?: unknown; shard?: unknown }
-    if (plain.version === 0) return { tag: '', shard: 0, shards: 0 }
+    if (plain.version === 0) return { map: undefined, shard: 0 }
     const map = SlotMap.read(plain)
-    return Number.isSafeInteger(plain.shard) ? { tag: map.tag, shard: plain.shard as number, shards: map.shards } : undefined
+    return Number.isSafeInteger(plain.shard) ? { map, shard: plain.shard as number } : undefined
   } catch {
     return undefined
   }

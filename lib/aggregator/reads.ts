@@ -49,7 +49,9 @@ export class Reads {
 
   /** What each shard has of the total, in their order. */
   async total(ask: Ask): Promise<GatheredAll> {
-    const all = await Promise.all(this.#options.groups.map((group) => this.totalOf(group, ask)))
+    const { calls, groups } = this.#options
+    // One without slots has a part of the total all the same.
+    const all = await Promise.all(groups.slice(0, calls.map.shards).map((group) => this.totalOf(group, ask)))
     return gatheredAll(
       all.map(({ gathered }) => gathered),
       all.map(({ part }) => part),
@@ -93,7 +95,7 @@ export class Reads {
   /** What each shard has of something that is the sum over all, in their order. @param field that ends the answer with the digits */
   async sum(path: string, field: string, ask: Ask): Promise<GatheredAll> {
     const all = await Promise.all(
-      this.#options.groups.map(async ({ shard }) => {
+      this.#withSlots().map(async ({ shard }) => {
         const part = await this.#read(shard, path, ask)
         const value = part.state === 'done' ? readLast(part.body, field) : undefined
         const key = `${shard} ${path}`
@@ -130,7 +132,13 @@ export class Reads {
 
   /** The answers of all shards as they are, in their order. */
   all(path: string, ask: Ask): Promise<Part[]> {
-    return Promise.all(this.#options.groups.map(({ shard }) => this.#read(shard, path, ask)))
+    return Promise.all(this.#withSlots().map(({ shard }) => this.#read(shard, path, ask)))
+  }
+
+  #withSlots(): ShardGroup[] {
+    const { calls, groups } = this.#options
+    const { ranges } = calls.map
+    return groups.filter(({ shard }) => shard < ranges.length && ranges[shard]!.length > 0)
   }
 
   async #read(shard: number, path: string, ask: Ask): Promise<Part> {

@@ -9,6 +9,7 @@ import { type ShardCall, Unanswered } from './transport.ts'
 
 export interface WritesOptions {
   readonly calls: Calls
+  /** By number; there may be more than the map has. */
   readonly groups: readonly ShardGroup[]
   /** For a request to a shard, in milliseconds. */
   readonly timeoutMs: number
@@ -18,6 +19,13 @@ export interface WritesOptions {
   readonly turn: number
   /** What a shard has of the total by now, in digits. */
   readonly onTotal: (shard: number, digits: string) => void
+}
+
+/** What became of pieces. */
+export interface Sent {
+  readonly parts: Part[]
+  /** Those that nothing has become of, because their shard is not the one to ask; the first of each shard has its part among the others. */
+  readonly left: readonly Piece[]
 }
 
 const INCREMENT: Target = { method: 'POST', path: '/increment' }
@@ -33,7 +41,7 @@ export class Writes {
   }
 
   /** Sends the pieces, each to its shard. When a shard that is needed is known to be out of service, nothing is sent at all. */
-  async send(pieces: readonly Piece[], target: Target, ask: WriteAsk): Promise<Part[]> {
+  async send(pieces: readonly Piece[], target: Target, ask: WriteAsk): Promise<Sent> {
     const once = onceOf(ask)
     const byShard = new Map<number, Piece[]>()
     for (const piece of pieces) {
@@ -42,9 +50,9 @@ export class Writes {
       else own.push(piece)
     }
     const absent = [...byShard.keys()].flatMap((shard) => this.#absent(shard, once))
-    if (absent.length > 0) return absent
-    const parts = await Promise.all(Array.from(byShard, ([shard, own]) => this.#sendTo(shard, own, target, ask, once)))
-    return parts.flat()
+    if (absent.length > 0) return { parts: absent, left: [] }
+    const sent = await Promise.all(Array.from(byShard, ([shard, own]) => this.#sendTo(shard, own, target, ask, once)))
+    return { parts: sent.flatMap(({ parts }) => parts), left: sent.flatMap(({ left }) => left) }
   }
 
   /**
@@ -52,26 +60,39 @@ export class Writes {
    * the key, so that a retry finds it again.
    */
   async addToTotal(delta: bigint | number, ask: WriteAsk): Promise<Part> {
-    const { calls, groups } = this.#options
+    const { calls } = this.#options
+    const { ranges, urls } = calls.map
     const once = onceOf(ask)
     const body = encoder.encode(`{"value":${delta}}`)
     const send = async (shard: number): Promise<Part> => {
       const [absent] = this.#absent(shard, once)
       if (absent !== undefined) return absent
-      const part = await this.#write(shard, calls.write(shard, INCREMENT, ask, once, body), ask, once)
+      const part = await this.#write(shard, calls.write(shard, INCREMENT, ask, once, { body }), ask, once)
       const digits = part.state === 'done' && !part.replayed ? /"count":(-?\d+)/.exec(part.body)?.[1] : undefined
       if (digits !== undefined) this.#options.onTotal(shard, digits)
       return part
     }
-    if (once !== undefined) return send(((once.digest[2]! << 8) | once.digest[3]!) % groups.length)
+    // Of the shards that there were at first, so that the key has the same one when others have been added.
+    const first = urls.filter((added) => added === undefined).length
+    if (once !== undefined) return send(((once.digest[2]! << 8) | once.digest[3]!) % first)
     let part: Part | undefined
     // The turn of a shard that is missing goes to the next one, and the turns go on from there, so that the others share it evenly.
-    for (let step = 0; step < groups.length; step++) {
-      this.#turn = (this.#turn + 1) % groups.length
+    for (let step = 0; step < ranges.length; step++) {
+      this.#turn = (this.#turn + 1) % ranges.length
+      // A shard without slots is to be removed, or not in use yet.
+      if (ranges[this.#turn]!.length === 0) continue
       part = await send(this.#turn)
       if (!isUncounted(part)) break
     }
     return part!
+  }
+
+  /** What a shard says that is asked for the replies it keeps under the key. */
+  async counted(shard: number, ask: WriteAsk): Promise<Part> {
+    const { calls, groups, timeoutMs } = this.#options
+    const once = onceOf(ask)!
+    const home = groups[shard]!.homeOf(once.digest)
+    return partOf(shard, await groups[shard]!.writeOnce(calls.counted(shard, ask, once), home, timeoutMs), false)
   }
 
   /** The pieces of one shard, one after the other, up to the first that fails. */
@@ -81,14 +102,14 @@ export class Writes {
     target: Target,
     ask: WriteAsk,
     once: OnceOnShards | undefined,
-  ): Promise<Part[]> {
+  ): Promise<Sent> {
     const parts: Part[] = []
-    for (const [index, { body }] of pieces.entries()) {
-      const part = await this.#write(shard, this.#options.calls.write(shard, target, ask, once, body, index), ask, once)
+    for (const [index, piece] of pieces.entries()) {
+      const part = await this.#write(shard, this.#options.calls.write(shard, target, ask, once, piece, index), ask, once)
       parts.push(part)
-      if (part.state !== 'done') break
+      if (part.state !== 'done') return { parts, left: 'moves' in part ? pieces.slice(index) : [] }
     }
-    return parts
+    return { parts, left: [] }
   }
 
   async #write(shard: number, call: ShardCall, { level }: WriteAsk, once: OnceOnShards | undefined): Promise<Part> {

@@ -39,6 +39,8 @@ export type ErrorCode =
   // Shards.
   | 'SLOTS_INVALID'
   | 'SLOTS_CONFLICT'
+  | 'SLOTS_MOVED'
+  | 'SLOTS_FROZEN'
   // Sequences.
   | 'SEQUENCE_UNAVAILABLE'
   | 'SEQUENCE_UNKNOWN'

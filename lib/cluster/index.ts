@@ -16,6 +16,7 @@ export {
 } from './members.ts'
 export type { MembershipOptions } from './membership.ts'
 export { Membership } from './membership.ts'
+export { isTotal, slotsOfBatch, slotsOfIds } from './named-slots.ts'
 export type { Former, Moving, PlainSlotMap, SlotRange } from './slot-map.ts'
 export { flagsOf, SHARDS_MAX, SlotMap } from './slot-map.ts'
 export { type Batch, freeze, handOver, nextBatch, release, slotsToMove, widen } from './slot-moves.ts'

@@ -1,48 +1,101 @@
-// The map of slots that this node keeps as a shard, as a note of the store: on disk before anybody is told that it is kept.
+// The node as a shard: the map of slots that it keeps, what it takes writes for, and what it answers a mover.
 
+import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
-import { SlotMap } from '../cluster/index.ts'
-import type { ApiSlots, KeptSlots } from '../publicapi/index.ts'
+import type { NameHash } from '../base/hash.ts'
+import { slotOf, slotsOfBatch, slotsOfIds } from '../cluster/index.ts'
+import type { Store } from '../persistence/index.ts'
+import type { ApiCluster, ApiShard, ApiSlots, ApiStore, Once, StoredReply } from '../publicapi/index.ts'
+import { answerQuestion, Custody, type Refusal, ShardReplica, withVersion } from '../sharding/index.ts'
+import type { ItemChange } from '../storage/index.ts'
+import type { Replication } from '../syncsrv/index.ts'
+import { Tally } from '../text/index.ts'
 
-/** What this needs of the store. */
-export interface SlotsStore {
-  note(key: string): Uint8Array | undefined
-  keepNotes(changes: readonly (readonly [key: string, value: Uint8Array | undefined])[]): Promise<void>
+export interface ShardParts {
+  readonly store: Store
+  readonly cluster: ApiCluster
+  readonly replication: Replication
+  readonly clock: Clock
+  readonly hash: NameHash
+  readonly nameBytesMax: number
 }
 
-const KEY = 'slots'
+/** What the public API is given, of a node that may be a shard. */
+export interface ShardApi {
+  readonly slots: ApiSlots
+  readonly shard: ApiShard
+  readonly store: ApiStore
+  readonly cluster: ApiCluster
+}
 
-export function createKeptSlots(store: SlotsStore): ApiSlots {
-  let kept = read(store.note(KEY))
-  /** What is being kept, so that two at a time do not both come first. */
-  let keeping: Promise<void> | undefined
+/** How long a mover's question waits for what other replicas know. */
+const KNOW_TIMEOUT_MS = 5_000
+
+export function createShard({ store, cluster, replication, clock, hash, nameBytesMax }: ShardParts): ShardApi {
+  const view = store.slotted(slotOf)
+  const custody = new Custody(store, view)
+  const replica = new ShardReplica({
+    store,
+    cluster: {
+      members: () => replication.status().members.flatMap(({ node, state }) => (state === 'left' ? [] : [node])),
+      waitUntilKnown: (entries, timeoutMs) => replication.waitUntilKnown(entries, timeoutMs),
+    },
+    custody,
+    view,
+    amounts: new Tally({ hash, nameBytesMax, tokenizer: 'space' }),
+    clock,
+    knowTimeoutMs: KNOW_TIMEOUT_MS,
+  })
   return {
-    kept: () => kept,
-
-    async keep(slots) {
-      while (keeping !== undefined) await keeping.catch(() => {})
-      if (kept !== undefined) {
-        if (kept.map.tag === slots.map.tag && kept.shard === slots.shard) return
-        throw new CounterError(
-          'SLOTS_CONFLICT',
-          `this node is shard ${kept.shard} of the map ${kept.map.tag}, and was to be shard ${slots.shard} of ${slots.map.tag}`,
-          { fix: 'Name the shards in COUNTER_SHARDS as they were first named: as many, and in the same order.' },
-        )
-      }
-      const note = new TextEncoder().encode(JSON.stringify({ ...slots.map.plain(), shard: slots.shard }))
-      keeping = store.keepNotes([[KEY, note]])
-      try {
-        await keeping
-        kept = slots
-      } finally {
-        keeping = undefined
-      }
+    slots: createKeptSlots(custody),
+    shard: { look: () => replica.look(), answer: (question) => answerQuestion(replica, question) },
+    store: guardStore(store, custody),
+    cluster: {
+      ...cluster,
+      acceptItems: async (changes, accept, reply, once) => {
+        check(custody.refusal(slotsOf(changes)))
+        return custody.track(cluster.acceptItems(changes, accept, versioned(custody, reply, once), once))
+      },
     },
   }
 }
 
-function read(note: Uint8Array | undefined): KeptSlots | undefined {
-  if (note === undefined) return undefined
-  const plain = JSON.parse(new TextDecoder().decode(note)) as { shard: number }
-  return { map: SlotMap.read(plain), shard: plain.shard }
+export const createKeptSlots = (custody: Custody): ApiSlots => ({
+  kept: () => custody.kept,
+  keep: ({ map, shard }, after) => custody.keep(map, shard, after),
+})
+
+/** The store, with writes refused to names whose slots are another's or on their way: in the turn in which they would be written. */
+function guardStore(store: Store, custody: Custody): ApiStore {
+  return {
+    admit: (batch) => store.admit(batch),
+    increment: async (batch, reply, once) => {
+      check(custody.refusal(slotsOfBatch(batch)))
+      return store.increment(batch, versioned(custody, reply, once), once)
+    },
+    replay: (once) => store.replay(once),
+    vector: () => store.vector(),
+    value: (name) => store.value(name),
+    changeItems: async (changes, reply, once) => {
+      check(custody.refusal(slotsOf(changes)))
+      return custody.track(store.changeItems(changes, versioned(custody, reply, once), once))
+    },
+    item: (id) => store.item(id),
+    tenantCount: (tenant) => store.tenantCount(tenant),
+    tenants: (page) => store.tenants(page),
+    settled: () => store.settled(),
+  }
+}
+
+/** A reply that is kept says under which map it was given. It is made in the turn of the write. */
+const versioned = (custody: Custody, reply: () => StoredReply, once: Once | undefined): (() => StoredReply) =>
+  once === undefined || custody.kept === undefined ? reply : () => withVersion(reply(), custody.kept!.map.version)
+
+const slotsOf = (changes: readonly ItemChange[]): Iterable<number> => slotsOfIds(changes.map(({ id }) => id))
+
+/** @throws CounterError SLOTS_MOVED, SLOTS_FROZEN */
+function check(refusal: Refusal): void {
+  if (refusal === undefined) return
+  if (refusal === 'moved') throw new CounterError('SLOTS_MOVED', 'some of the names belong to another shard')
+  throw new CounterError('SLOTS_FROZEN', 'some of the names are on their way to another shard')
 }

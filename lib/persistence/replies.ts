@@ -69,6 +69,12 @@ export class Replies {
     return entry.reply
   }
 
+  /** The reply that is kept under a key, to whatever request; it may not be on disk yet. */
+  peek(key: string): StoredReply | undefined {
+    const entry = this.#entries.get(key)
+    return entry === undefined || this.#expired(entry) ? undefined : entry.reply
+  }
+
   /** Keeps a reply whose record is being written; the function returned says that it is on disk. */
   add(once: Once, reply: StoredReply): { write: (writer: ByteWriter) => void; landed: () => void } {
     const at = this.#options.clock.now()

@@ -281,6 +281,11 @@ export class Store {
     return reply && Promise.resolve({ ...reply, replayed: true, at: this.#at })
   }
 
+  /** The reply that is kept under a key, to whatever request. It may leave the process only after settled(). */
+  keptReply(key: string): StoredReply | undefined {
+    return this.#replies.peek(key)
+  }
+
   /**
    * Joins an encoded delta and logs the same bytes. Resolves when they are acknowledged.
    * News of the own column means that it was written elsewhere too, so a new incarnation is then opened.

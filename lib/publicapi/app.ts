@@ -7,6 +7,7 @@ import { createItemWriter } from './acceptance.ts'
 import { createAgreement } from './agreement.ts'
 import { type Api, type AppOptions, assembleApi } from './assembly.ts'
 import type { ApiCluster } from './cluster.ts'
+import { contract } from './contract.ts'
 import { createCounting } from './counting.ts'
 import { Intake, Scratch } from './intake.ts'
 import { createItems } from './items.ts'
@@ -14,7 +15,8 @@ import { createMembers } from './members.ts'
 import { createOriginalItems, type ItemsCompat, shapeOriginalFailures } from './original-items.ts'
 import { createOriginalSequence } from './original-sequence.ts'
 import { type ApiSequences, createSequences } from './sequences.ts'
-import { type ApiSlots, createSlots, createSlotsCheck } from './slots.ts'
+import { type ApiShard, createShardAnswers } from './shard.ts'
+import { type ApiSlots, createPin, createSlots, createSlotsCheck } from './slots.ts'
 import type { ApiStore } from './store.ts'
 import { createTotal } from './total.ts'
 import { Writer } from './writer.ts'
@@ -26,6 +28,8 @@ export interface ApiOptions extends AppOptions {
   readonly sequences: ApiSequences
   /** The map of slots that the node keeps as a shard. */
   readonly slots: ApiSlots
+  /** What it answers who moves slots. */
+  readonly shard: ApiShard
   /** The same as the store's table uses. */
   readonly hash: NameHash
   /** Most bytes of a name in UTF-8. Higher: longer words and names are taken, at their cost in memory. */
@@ -39,7 +43,7 @@ export interface ApiOptions extends AppOptions {
 }
 
 export function createApi(options: ApiOptions): Api {
-  const { store, cluster, slots, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics } = options
+  const { store, cluster, slots, shard, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics } = options
   const scratch = new Scratch(() => new Tally({ hash, nameBytesMax, tokenizer }))
   const intake = new Intake({ scratch, nameBytesMax, bodyBytesMax })
   const writer = new Writer(store, scratch)
@@ -54,6 +58,11 @@ export function createApi(options: ApiOptions): Api {
     ...createSequences(options),
     ...createMembers(cluster),
     ...createSlots(slots),
+    ...createShardAnswers(shard),
   }
-  return assembleApi({ ...options, checkSlots: createSlotsCheck(slots) }, handlers, shapeOriginalFailures(options.itemsCompat))
+  const checkSlots = createSlotsCheck(slots)
+  const pin = createPin(checkSlots)
+  for (const id of Object.keys(handlers) as (keyof typeof handlers)[])
+    if ('shows' in contract[id]) handlers[id] = pin(handlers[id])
+  return assembleApi({ ...options, checkSlots }, handlers, shapeOriginalFailures(options.itemsCompat))
 }

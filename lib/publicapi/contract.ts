@@ -186,8 +186,27 @@ export const cluster = z
   .meta({ id: 'Cluster' })
 const slot = z.int().min(0).max(16_383)
 const slotRange = z.tuple([slot, slot]).meta({ id: 'SlotRange', description: 'The first and the last slot.' })
+const moves = {
+  moving: z
+    .object({
+      phase: z.enum(['copy', 'settle']).meta({ description: 'They belong to `from` still, or to `to` already.' }),
+      ranges: z.array(slotRange),
+      from: natural,
+      to: natural,
+      sender: natural.meta({ description: 'The node of `from` that gives the copy.' }),
+      receiver: natural.meta({ description: 'The node of `to` that takes it.' }),
+    })
+    .optional()
+    .meta({ description: 'Slots on their way, which nobody writes to.' }),
+  former: z
+    .array(z.object({ version: natural, ranges: z.array(slotRange), shard: natural, atMs: natural }))
+    .optional()
+    .meta({ description: 'Who had slots before, and the first version in which they had them no more.' }),
+}
+const urls = z.array(z.string()).optional().meta({ description: 'Where the replicas are, of a shard that was added later.' })
 export const slots = z
   .object({
+    ...moves,
     version: natural.meta({ description: '0: the node is no shard of an aggregator.' }),
     tag: z.string().meta({ description: 'Tells this map from any other.' }),
     shard: natural.nullable().meta({ description: 'Which shard the answering node is; null on an aggregator.' }),
@@ -195,6 +214,7 @@ export const slots = z
       z.object({
         shard: natural,
         ranges: z.array(slotRange),
+        urls,
         replicas: z
           .array(
             z.object({
@@ -216,9 +236,28 @@ export const slotsGiven = z
   .object({
     version: z.int().min(1),
     shard: natural,
-    shards: z.array(z.object({ shard: natural, ranges: z.array(slotRange) })),
+    shards: z.array(z.object({ shard: natural, ranges: z.array(slotRange), urls })),
+    ...moves,
+    after: z.string().optional().meta({ description: 'The tag of the map that has to be kept now.' }),
   })
   .meta({ id: 'SlotsGiven' })
+const known = z.array(z.tuple([natural, natural, natural])).meta({ description: 'Node, incarnation, sequence number.' })
+export const shardView = z
+  .object({
+    node: natural,
+    kept: z.object({ map: z.object({ version: natural }), shard: natural }).optional(),
+    members: z.array(natural),
+    known,
+    names: natural,
+    items: natural,
+    nameless: natural.meta({ description: 'Names that are known by key alone.' }),
+    tableBytes: natural,
+  })
+  .meta({ id: 'ShardView' })
+export const shardQuestion = z
+  .looseObject({ ask: z.enum(['know', 'take', 'find', 'put', 'digest', 'counted']) })
+  .meta({ id: 'ShardQuestion', description: 'As the mover of this version asks.' })
+export const shardAnswer = z.looseObject({}).meta({ id: 'ShardAnswer' })
 export const drained = z.object({ node: natural, draining: z.literal(true) }).meta({ id: 'Drained' })
 export const removed = z.object({ node: natural, left: z.literal(true) }).meta({ id: 'Removed' })
 
@@ -276,7 +315,7 @@ export const queriesOf = ({ query = [] }: Operation): readonly Query[] => ('name
 
 const TOKEN = ['unauthorized', 'host-not-allowed'] as const
 /** What only a shard or an aggregator answers. */
-const SHARDS = ['slots-moved', 'shards-missing'] as const
+const SHARDS = ['slots-moved', 'slots-frozen', 'shards-missing'] as const
 const READ = [...TOKEN, ...SHARDS, 'session-invalid', 'session-behind', 'log-failed', 'closed'] as const
 const WRITE = [
   ...TOKEN,
@@ -689,7 +728,8 @@ export const contract = {
     auth: true,
     writes: false,
     summary: 'Make a node a shard',
-    description: 'Aggregators do this. A node keeps the first map that it is given, and which shard it is.',
+    description:
+      'Aggregators and movers do this. A node keeps a map until it is given a later version, and is always the same shard.',
     body: {
       required: true,
       content: {
@@ -701,6 +741,66 @@ export const contract = {
     },
     reply: { description: 'The map is kept.', content: { 'application/json': { schema: slots, example: SLOTS_VIEW } } },
     errors: [...TOKEN, ...JSON_BODY, 'cross-site', 'slots-conflict', 'not-over-shards', 'disk-full', 'body-too-large'],
+  },
+  lookAtShard: {
+    method: 'GET',
+    path: '/v1/shard',
+    tag: 'Cluster',
+    auth: true,
+    writes: false,
+    summary: 'How a replica of a shard sees itself',
+    description: 'For `counter shards`, which moves slots between shards.',
+    reply: {
+      description: 'The map that it keeps, its members, and all that it knows.',
+      content: {
+        'application/json': {
+          schema: shardView,
+          example: {
+            node: 1,
+            members: [1],
+            known: [[1, 1854983267518464, 7]],
+            names: 3,
+            items: 0,
+            nameless: 0,
+            tableBytes: 1_048_576,
+          },
+        },
+      },
+    },
+    errors: [...TOKEN, 'not-over-shards', 'log-failed'],
+  },
+  askShard: {
+    method: 'POST',
+    path: '/v1/shard/questions',
+    tag: 'Cluster',
+    auth: true,
+    writes: false,
+    summary: 'What a replica holds of slots on their way',
+    description:
+      'For `counter shards`, and for aggregators. What is put is set and never added, and only on the replica that the map names.',
+    body: {
+      required: true,
+      content: { 'application/json': { schema: shardQuestion, example: { ask: 'digest', tag: '2.6558085cd636' } } },
+    },
+    reply: {
+      description: 'The answer.',
+      content: { 'application/json': { schema: shardAnswer, example: { counters: 3, items: 0, sum: '0a' } } },
+    },
+    errors: [
+      ...TOKEN,
+      ...JSON_BODY,
+      'cross-site',
+      'slots-conflict',
+      'count-overflow',
+      'name-too-long',
+      'not-over-shards',
+      'names-max',
+      'items-max',
+      'disk-full',
+      'busy',
+      'log-failed',
+      'body-too-large',
+    ],
   },
   drainMember: {
     method: 'POST',

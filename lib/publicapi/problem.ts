@@ -189,7 +189,7 @@ export const PROBLEMS = {
   'slots-conflict': kind(
     409,
     'The shard keeps another map of slots',
-    'A shard keeps the map of slots that it was given first, and which of the shards it is. Nothing was changed.',
+    'A shard keeps its map of slots until it is given a later version of it, and is always the same shard. Nothing was changed.',
     'Name the shards in COUNTER_SHARDS as they were first named: as many, and in the same order.',
   ),
   'body-too-large': kind(
@@ -288,6 +288,14 @@ export const PROBLEMS = {
     'An aggregator does not do this',
     'The operation belongs to one node or one cluster, and an aggregator stands before several.',
     'Send the request to a node of the shard; GET /v1/cluster/slots lists them.',
+  ),
+  'slots-frozen': kind(
+    503,
+    'Names are on their way to another shard',
+    'Some names of the request are on their way from one shard to another, which takes a moment, and are not written to meanwhile. ' +
+      'Nothing was counted.',
+    'Repeat the request. When this lasts, a move was cut off: run `counter shards rebalance`, or `counter shards give-up`.',
+    1,
   ),
   'shards-missing': kind(
     503,
@@ -450,6 +458,8 @@ const TYPE_OF_CODE: Partial<Record<ErrorCode, ProblemType>> = {
   SEQUENCE_SOUND: 'sequence-sound',
   SLOTS_INVALID: 'body-invalid',
   SLOTS_CONFLICT: 'slots-conflict',
+  SLOTS_MOVED: 'slots-moved',
+  SLOTS_FROZEN: 'slots-frozen',
   PEER_UNREACHABLE: 'member-unreachable',
   PEER_REFUSED: 'member-unreachable',
 }

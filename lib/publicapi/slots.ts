@@ -1,4 +1,4 @@
-// The map of slots that a node keeps as a shard (docs/decisions/0015): shown, kept once, and held against what each request of an aggregator goes
+// The map of slots that a node keeps as a shard (docs/decisions/0015, 0016): shown, kept, and held against what each request of an aggregator goes
 // by. So an aggregator whose shards are in another order, or another number, is refused and cannot count a name in two places.
 
 import type { IncomingMessage } from 'node:http'
@@ -18,8 +18,12 @@ export interface KeptSlots {
 export interface ApiSlots {
   /** undefined: the node is no shard of an aggregator. */
   kept(): KeptSlots | undefined
-  /** Resolves when it is durable. @throws CounterError SLOTS_CONFLICT when another is kept */
-  keep(slots: KeptSlots): Promise<void>
+  /**
+   * Resolves when it is durable, and no write that was taken under an older one is under way.
+   * @param after the tag of the map that has to be kept now; undefined: any older one
+   * @throws CounterError SLOTS_CONFLICT
+   */
+  keep(slots: KeptSlots, after?: string): Promise<void>
 }
 
 const JSON_TYPE = 'application/json'
@@ -37,13 +41,13 @@ export function createSlots(slots: ApiSlots): Record<'readSlots' | 'keepSlots', 
       checkJsonType(exchange)
       const plain = readJson(await collectBody(exchange.incoming, BODY_BYTES_MAX))
       const map = SlotMap.read(plain)
-      const { shard } = plain as { shard?: unknown }
+      const { shard, after } = plain as { shard?: unknown; after?: unknown }
       if (!Number.isSafeInteger(shard) || (shard as number) < 0 || (shard as number) >= map.shards) {
         throw new Problem('body-invalid', `/shard: expected the number of one of the ${map.shards} shards.`, {
           errors: [{ in: 'body', path: '/shard', message: `expected a whole number from 0 to ${map.shards - 1}` }],
         })
       }
-      await slots.keep({ map, shard: shard as number })
+      await slots.keep({ map, shard: shard as number }, typeof after === 'string' ? after : undefined)
       return show()
     },
   }
@@ -52,8 +56,8 @@ export function createSlots(slots: ApiSlots): Record<'readSlots' | 'keepSlots', 
 function viewOf(kept: KeptSlots | undefined): object {
   if (kept === undefined) return WHOLE
   const { map, shard } = kept
-  const { version, shards } = map.plain()
-  return { version, tag: map.tag, shard, shards: shards.map((entry) => ({ ...entry, replicas: null })) }
+  const { shards, ...plain } = map.plain()
+  return { ...plain, tag: map.tag, shard, shards: shards.map((entry) => ({ ...entry, replicas: null })) }
 }
 
 /** Refuses a request that goes by another map, or takes this node for another shard. */
@@ -72,6 +76,18 @@ export function createSlotsCheck(slots: ApiSlots): (incoming: IncomingMessage) =
     const here = kept === undefined ? 'this node is no shard yet' : `this node is shard ${kept.shard} of the map ${kept.map.tag}`
     throw new Problem('slots-moved', `The request goes by ${String(asked).slice(0, 80)}; ${here}.`, {
       extension: { slots: viewOf(kept) },
+    })
+  }
+}
+
+/** A read that began under one map and ends under another is refused: what it shows may be of both. */
+export function createPin(check: (incoming: IncomingMessage) => void): (show: Handler) => Handler {
+  return (show) => (exchange) => {
+    const answer = show(exchange)
+    if (exchange.incoming.headers[HEADER] === undefined || !(answer instanceof Promise)) return answer
+    return answer.then((reply) => {
+      check(exchange.incoming)
+      return reply
     })
   }
 }

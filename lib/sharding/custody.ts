@@ -2,8 +2,7 @@
 // map counts from the turn in which the note is in the log: what is shown or written afterwards is on disk after it.
 
 import { CounterError } from '../base/errors.ts'
-import { SLOTS, SlotMap, slotOf, TOTAL_NAME } from '../cluster/index.ts'
-import type { SlottedView } from '../storage/index.ts'
+import { SLOTS, SlotMap } from '../cluster/index.ts'
 
 /** A map, and which of its shards this node is. */
 export interface Kept {
@@ -20,22 +19,28 @@ export interface CustodyStore {
   settled(): Promise<void> | undefined
 }
 
-/** Why a write is not taken: the slots are another's, or the request goes by another map; or they are on their way. */
+/** What is shown of what the node holds. */
+export interface CustodyView {
+  /** From now on items in these slots do not count for their tenants. */
+  hide(slots: Uint8Array | undefined): void
+}
+
+/** Why a write is not taken: the slots are another's, or they are on their way. */
 export type Refusal = 'moved' | 'frozen' | undefined
 
 const KEY = 'slots'
-const TOTAL = new TextEncoder().encode(TOTAL_NAME)
+const NAME_AS_BEFORE = 'Name the shards in COUNTER_SHARDS as they were first named: as many, and in the same order.'
 
 export class Custody {
   readonly #store: CustodyStore
-  readonly #view: SlottedView
+  readonly #view: CustodyView
   #note: Uint8Array | undefined
   #kept: Kept | undefined
   #keeping: Promise<void> | undefined
   /** Writes that were taken and are not in the log yet. */
   readonly #writes = new Set<Promise<unknown>>()
 
-  constructor(store: CustodyStore, view: SlottedView) {
+  constructor(store: CustodyStore, view: CustodyView) {
     this.#store = store
     this.#view = view
     void this.kept
@@ -77,21 +82,16 @@ export class Custody {
   }
 
   /**
-   * Whether a write may be taken, of names as `slots` has them.
-   * @param tag what the request says that it goes by; undefined: it goes by no map
+   * Whether a write may be taken now, to names in these slots. Before anything has moved every write is: who goes by the map has looked at it,
+   * and nobody relies on what others count past it.
    */
-  refusal(tag: string | undefined, slots: () => Iterable<number>): Refusal {
+  refusal(slots: Iterable<number>): Refusal {
     const { kept } = this
-    if (kept === undefined) return tag === undefined ? undefined : 'moved'
-    if (tag !== undefined && tag !== kept.tag) return 'moved'
+    if (kept === undefined || kept.map.version === 1) return undefined
     const { map, shard } = kept
-    // Who goes by the map has looked at it; and before anything has moved nobody relies on what others count past it.
-    const isTrusted = tag !== undefined || map.version === 1
-    const { moving } = map
-    if (moving === undefined && isTrusted) return undefined
-    for (const slot of slots()) {
+    for (const slot of slots) {
       if (map.isMoving(slot)) return 'frozen'
-      if (!isTrusted && map.shardOf(slot) !== shard) return 'moved'
+      if (map.shardOf(slot) !== shard) return 'moved'
     }
     return undefined
   }
@@ -106,33 +106,15 @@ export class Custody {
   }
 }
 
-/** The slots of a batch's names, but for the total, which is every shard's. */
-export function* slotsOfBatch(batch: { count: number; names: Uint8Array; ends: Uint32Array }): Generator<number, void> {
-  for (let index = 0, start = 0; index < batch.count; index++) {
-    const end = batch.ends[index]!
-    if (!isTotal(batch.names.subarray(start, end))) yield slotOf(batch.names, start, end)
-    start = end
-  }
-}
-
-export const isTotal = (name: Uint8Array): boolean => name.length === TOTAL.length && Buffer.compare(name, TOTAL) === 0
-
-export function* slotsOfNames(names: readonly string[]): Generator<number, void> {
-  for (const name of names) {
-    const bytes = new TextEncoder().encode(name)
-    yield slotOf(bytes, 0, bytes.length)
-  }
-}
-
 /** Who keeps a version keeps no other one under its number, and none that is older. */
 function checkSuccessor(kept: Kept, map: SlotMap, shard: number, after: string | undefined): void {
   const is = `this node is shard ${kept.shard} of the map ${kept.map.tag}, and was to be shard ${shard} of ${map.tag}`
   if (kept.shard !== shard) {
-    const fix = 'Name the shards in COUNTER_SHARDS as they were first named: as many, and in the same order.'
-    throw new CounterError('SLOTS_CONFLICT', is, { fix })
+    throw new CounterError('SLOTS_CONFLICT', is, { fix: NAME_AS_BEFORE })
   }
   if (map.version > kept.map.version && (after === undefined || after === kept.map.tag)) return
-  throw new CounterError('SLOTS_CONFLICT', is, { fix: 'Look at the map again: it has changed meanwhile.' })
+  const fix = map.version === kept.map.version ? NAME_AS_BEFORE : 'Look at the map again: it has changed meanwhile.'
+  throw new CounterError('SLOTS_CONFLICT', is, { fix })
 }
 
 /** Before anything has moved all that is here belongs here. */

@@ -1,6 +1,9 @@
 // Shards whose slots move: what other folders may use of it.
 
-export { Custody, type CustodyStore, type Kept, type Refusal, slotsOfBatch, slotsOfNames } from './custody.ts'
-export { Mover, type MoverOptions, type Plan } from './mover.ts'
-export type { Contents, Digest, KeepRequest, Known, Page, ShardPort, View } from './port.ts'
+export { Custody, type CustodyStore, type CustodyView, type Kept, type Refusal } from './custody.ts'
+export { withVersion } from './kept-replies.ts'
+export { Mover, type MoverOptions, type Plan, type Survey } from './mover.ts'
+export type { Contents, Counted, Digest, KeepRequest, Known, Page, ShardPort, View } from './port.ts'
+export { type Answering, answerQuestion } from './questions.ts'
+export { RemoteReplica, type RemoteTransport } from './remote.ts'
 export { type Amounts, type ShardCluster, ShardReplica, type ShardReplicaOptions, type ShardStore } from './replica.ts'

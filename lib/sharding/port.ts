@@ -41,6 +41,16 @@ export interface Digest {
   readonly sum: string
 }
 
+/** The replies that a replica keeps under a key of an aggregator. */
+export interface Counted {
+  /** Of each, the version of the map under which it was given. */
+  readonly versions: readonly number[]
+  /** Whether one of them came in several pieces. */
+  readonly pieces: boolean
+  /** What the first one says; '' where there is none. */
+  readonly body: string
+}
+
 export interface KeepRequest {
   readonly map: PlainSlotMap
   readonly shard: number

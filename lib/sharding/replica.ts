@@ -4,7 +4,7 @@
 import { assert } from '../base/assert.ts'
 import { type Clock, nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
-import { flagsOf, type Moving, SlotMap, slotOf } from '../cluster/index.ts'
+import { flagsOf, isTotal, type Moving, SlotMap, slotOf } from '../cluster/index.ts'
 import {
   type Batch,
   type Count,
@@ -16,9 +16,10 @@ import {
   type SlottedView,
   type VersionVector,
 } from '../storage/index.ts'
-import { type Custody, isTotal, type Kept } from './custody.ts'
+import type { Custody, Kept } from './custody.ts'
 import { DigestSum } from './digest.ts'
-import type { Contents, Digest, KeepRequest, Known, Page, View } from './port.ts'
+import { versionOf } from './kept-replies.ts'
+import type { Contents, Counted, Digest, KeepRequest, Known, Page, View } from './port.ts'
 
 /** What this needs of the store. */
 export interface ShardStore {
@@ -29,6 +30,8 @@ export interface ShardStore {
   admit(batch: Batch): Promise<void> | undefined
   increment(batch: Batch, reply: () => StoredReply): Promise<unknown>
   changeItems(changes: readonly ItemChange[], reply: () => StoredReply): Promise<unknown>
+  /** The reply that is kept under an idempotency key. */
+  keptReply(key: string): StoredReply | undefined
   settled(): Promise<void> | undefined
   status(): { readonly names: number; readonly items: number; readonly tableBytes: number }
 }
@@ -63,6 +66,8 @@ export interface ShardReplicaOptions {
   readonly knowTimeoutMs: number
 }
 
+/** Of replies under one key: each is of another version. */
+const ATTEMPTS_MAX = 10_000
 /** Of a page. */
 const ENTRIES_MAX = 5_000
 const BYTES_MAX = 512 * 1024
@@ -137,6 +142,24 @@ export class ShardReplica {
       counters: names.map((name) => [name, String(store.value(encoder.encode(name)))] as const),
       items: ids.map((id) => [id, store.item(id)?.tenant ?? null] as const),
     })
+  }
+
+  /** Which replies are kept under a key: the key itself, and `+1`, `+2` and so on for what was counted after a move; `/1` is a second piece. */
+  async counted({ key }: { key: string }): Promise<Counted> {
+    const { store } = this.#options
+    const versions: number[] = []
+    let pieces = false
+    let body = ''
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const own = attempt === 0 ? key : `${key}+${attempt}`
+      const reply = store.keptReply(own)
+      if (reply === undefined) break
+      if (attempt === 0) body = reply.body
+      versions.push(versionOf(reply.contentType))
+      if (store.keptReply(`${own}/1`) !== undefined) pieces = true
+    }
+    await store.settled()
+    return { versions, pieces, body }
   }
 
   async digest({ tag }: { tag: string }): Promise<Digest> {

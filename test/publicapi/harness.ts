@@ -13,6 +13,7 @@ import {
   PublicServer,
   type PublicServerOptions,
 } from '../../lib/publicapi/index.ts'
+import { Custody } from '../../lib/sharding/index.ts'
 import { MemoryNotes } from '../support/memory-notes.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { FakeCluster } from './fake-cluster.ts'
@@ -32,7 +33,7 @@ export class Harness {
   readonly store = new MemoryStore()
   readonly cluster = new FakeCluster(this.store)
   readonly sequences = new FakeSequences()
-  readonly slots = createKeptSlots(new MemoryNotes())
+  readonly slots = createKeptSlots(new Custody(new MemoryNotes(), { hide: () => {} }))
   readonly log: LogLine[] = []
   readonly server: PublicServer
   readonly options: HarnessOptions
@@ -46,6 +47,10 @@ export class Harness {
       store: this.store,
       cluster: this.cluster,
       slots: this.slots,
+      shard: {
+        look: async () => ({ node: 1, members: [1], known: [], names: 0, items: 0, nameless: 0, tableBytes: 0 }),
+        answer: async () => ({ versions: [], pieces: false, body: '' }),
+      },
       sequences: this.sequences,
       hash: createNameHash(seededRandom(1)),
       nameBytesMax: 64,

@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SlotMap } from '../../lib/cluster/index.ts'
 import { createKeptSlots } from '../../lib/node/slots.ts'
+import { Custody } from '../../lib/sharding/index.ts'
 import { MemoryNotes } from '../support/memory-notes.ts'
 import { Harness, problemOf } from './harness.ts'
 
@@ -79,7 +80,8 @@ test('what is no map, or none of its shards, is refused', async () => {
 
 test('the map outlives the node, and one that could not be kept is none', async () => {
   const notes = new MemoryNotes()
-  const slots = createKeptSlots(notes)
+  const custody = () => new Custody(notes, { hide: () => {} })
+  const slots = createKeptSlots(custody())
   notes.failure = new Error('the disk is full')
   try {
     await slots.keep({ map, shard: 2 })
@@ -90,7 +92,7 @@ test('the map outlives the node, and one that could not be kept is none', async 
   assert.is(slots.kept(), undefined)
   notes.failure = undefined
   await slots.keep({ map, shard: 2 })
-  const again = createKeptSlots(notes).kept()
+  const again = createKeptSlots(custody()).kept()
   assert.is(again?.shard, 2)
   assert.is(again?.map.tag, map.tag)
 })

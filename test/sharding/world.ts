@@ -3,8 +3,8 @@
 
 import { CounterError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
-import { SlotMap, slotOf } from '../../lib/cluster/index.ts'
-import { Custody, type ShardPort, ShardReplica, slotsOfBatch, slotsOfNames } from '../../lib/sharding/index.ts'
+import { SlotMap, slotOf, slotsOfBatch, slotsOfIds } from '../../lib/cluster/index.ts'
+import { Custody, type ShardPort, ShardReplica, type ShardStore } from '../../lib/sharding/index.ts'
 import { Tally } from '../../lib/text/index.ts'
 import { batchOf, hash, nameBytes, plainReply } from '../persistence/harness.ts'
 import { Cluster, type Node } from '../syncsrv/cluster.ts'
@@ -12,13 +12,11 @@ import { Cluster, type Node } from '../syncsrv/cluster.ts'
 export type Fault =
   | 'nobody freezes'
   | 'values are added'
-  | 'nothing is compared'
   | 'nobody waits for what others know'
-  | 'a page is answered before it is durable'
+  | 'pages get lost and nothing is compared'
   | 'the home keeps any version'
   | 'items in transit count'
   | 'a map does not wait for writes under way'
-  | 'a map does not outlive its node'
 
 const CALL_TIMEOUT_MS = 3_000
 const slotOfName = (name: string): number => slotOf(nameBytes(name), 0, nameBytes(name).length)
@@ -44,11 +42,13 @@ export class Member {
     const view = store.slotted(slotOf)
     if (faults.has('items in transit count')) view.hide = () => {}
     this.custody = new Custody(store, view)
+    if (faults.has('the home keeps any version')) {
+      const encode = (map: SlotMap) => new TextEncoder().encode(JSON.stringify({ ...map.plain(), shard: this.shard }))
+      this.custody.keep = (map) => store.keepNotes([['slots', encode(map)]])
+    }
     if (faults.has('a map does not wait for writes under way')) this.custody.track = (write) => write
     this.replica = new ShardReplica({
-      store: faults.has('values are added')
-        ? Object.assign(Object.create(store), { value: () => 0, status: () => store.status() }, bound(store))
-        : store,
+      store: faults.has('values are added') ? withoutValues(store) : store,
       cluster: {
         members: () =>
           replication
@@ -79,16 +79,19 @@ export class Member {
   }
 }
 
-/** Methods of the store that a replica with another idea of values needs beside. */
-function bound(store: Node['store']) {
+/** A store that says of every value that it is 0, so that what is to be set is added. */
+function withoutValues(store: Node['store']): ShardStore {
   return {
-    vector: () => store.vector(),
-    item: (id: string) => store.item(id),
-    admit: (batch: never) => store.admit(batch),
-    increment: (batch: never, reply: never) => store.increment(batch, reply),
-    changeItems: (changes: never, reply: never) => store.changeItems(changes, reply),
-    settled: () => store.settled(),
     self: store.self,
+    vector: () => store.vector(),
+    value: () => 0,
+    item: (id) => store.item(id),
+    keptReply: (key) => store.keptReply(key),
+    admit: (batch) => store.admit(batch),
+    increment: (batch, reply) => store.increment(batch, reply),
+    changeItems: (changes, reply) => store.changeItems(changes, reply),
+    settled: () => store.settled(),
+    status: () => store.status(),
   }
 }
 
@@ -104,6 +107,8 @@ export class World {
   losePercent = 0
   twicePercent = 0
   delayMsMax = 20
+  /** Whether a write is acknowledged when all replicas of its shard have it. */
+  waitsForAll = true
 
   constructor(seed: number, faults: readonly Fault[] = []) {
     this.cluster = new Cluster(seed)
@@ -195,23 +200,19 @@ export class World {
     return {
       url: member.node.address,
       look: () => via(() => member.replica.look()),
-      keep: (request) =>
-        via(() => member.replica.keep(faults.has('the home keeps any version') ? { ...request, after: null } : request)),
+      keep: (request) => via(() => member.replica.keep(request)),
       know: (known) => via(async () => faults.has('nobody waits for what others know') || member.replica.know(known)),
       take: (request) => via(() => member.replica.take(request)),
       find: (request) => via(() => member.replica.find(request)),
       put: (request) =>
         via(async () => {
-          const done = member.replica.put(request)
-          if (!faults.has('a page is answered before it is durable')) return done
-          done.catch(() => {})
+          if (faults.has('pages get lost and nothing is compared') && this.below(4) === 0) return
+          await member.replica.put(request)
         }),
       digest: (request) =>
         via(async () => {
           const digest = await member.replica.digest(request)
-          return faults.has('nothing is compared') ||
-            faults.has('values are added') ||
-            faults.has('a page is answered before it is durable')
+          return faults.has('values are added') || faults.has('pages get lost and nothing is compared')
             ? { counters: 0, items: 0, sum: '' }
             : digest
         }),
@@ -231,9 +232,10 @@ export class Asker {
 
   increment(name: string, amount: number): Promise<Outcome> {
     return this.#write(slotOfName(name), async (member, tag) => {
+      if (member.custody.kept?.tag !== tag) return 'moved'
       const { store } = member.node
       const batch = batchOf({ [name]: amount })
-      const refusal = this.#refusal(member, tag, () => slotsOfBatch(batch))
+      const refusal = this.#refusal(member, slotsOfBatch(batch))
       if (refusal !== undefined) return refusal
       const write = async (): Promise<void> => {
         // As when the log has no room at once.
@@ -249,7 +251,8 @@ export class Asker {
 
   giveItem(id: string, tenant: string | undefined): Promise<Outcome> {
     return this.#write(slotOfName(id), async (member, tag) => {
-      const refusal = this.#refusal(member, tag, () => slotsOfNames([id]))
+      if (member.custody.kept?.tag !== tag) return 'moved'
+      const refusal = this.#refusal(member, slotsOfIds([id]))
       if (refusal !== undefined) return refusal
       const write = async (): Promise<void> => {
         if (this.world.below(4) === 0) await this.world.pause(this.world.below(300))
@@ -261,8 +264,8 @@ export class Asker {
     })
   }
 
-  #refusal(member: Member, tag: string, slots: () => Iterable<number>) {
-    const refusal = member.custody.refusal(tag, slots)
+  #refusal(member: Member, slots: Iterable<number>) {
+    const refusal = member.custody.refusal(slots)
     return refusal === 'frozen' && this.world.faults.has('nobody freezes') ? undefined : refusal
   }
 
@@ -351,9 +354,9 @@ export class Asker {
   }
 }
 
-/** A write counts as acknowledged when all replicas have it, so that any may be asked. */
+/** Where a write counts as acknowledged only when all replicas have it, any of them may be asked. */
 async function everywhere(member: Member, at: Parameters<Node['replication']['waitFor']>[0]): Promise<void> {
-  if (member.world.groups[member.shard]!.length === 1) return
+  if (!member.world.waitsForAll || member.world.groups[member.shard]!.length === 1) return
   const { met } = await member.node.replication.waitFor(at, 'all', 2_000)
   if (!met) throw new CounterError('PEER_UNREACHABLE', 'not everywhere')
 }

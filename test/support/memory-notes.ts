@@ -9,6 +9,8 @@ export class MemoryNotes {
     return this.notes.get(key)
   }
 
+  settled(): undefined {}
+
   async keepNotes(changes: readonly (readonly [key: string, value: Uint8Array | undefined])[]): Promise<void> {
     await Promise.resolve()
     if (this.failure !== undefined) throw this.failure

@@ -74,7 +74,7 @@ export function createShardsItems(options: ShardsItemsOptions): Record<ItemsId, 
     async readItem(exchange) {
       const id = nameIn(exchange.path.slice(ITEMS_PATH.length), nameBytesMax)
       const ask = askOf(exchange)
-      const part = await shards.readOne(shards.shardOf(id), exchange.path, ask)
+      const part = await shards.readOne(id, exchange.path, ask)
       if (part.state === 'refused') throw problemOf(part)
       const sessions = new Map(part.state === 'done' && part.session !== undefined ? [[part.shard, part.session]] : [])
       const all: GatheredAll = { values: [], missing: part.state === 'done' ? [] : [part], refused: undefined, sessions }

@@ -98,6 +98,6 @@ export interface ApiShards {
   total(ask: Ask): Promise<GatheredAll>
   /** What each shard has of something that is the sum over all, in their order. @param field that ends the answer with the digits */
   sum(path: string, field: string, ask: Ask): Promise<GatheredAll>
-  readOne(shard: number, path: string, ask: Ask): Promise<Part>
+  readOne(name: string, path: string, ask: Ask): Promise<Part>
   readAll(path: string, ask: Ask): Promise<readonly Part[]>
 }

@@ -1,0 +1,170 @@
+// Requests while slots move. A shard that is not, or not now, the one to ask says so and has done nothing: then the map is looked at again, and
+// what is left goes to whom it belongs by then. A client notices a delay.
+
+import type { Clock } from '../base/clock.ts'
+import { type SlotMap, slotOf } from '../cluster/index.ts'
+import type { Calls, Target, WriteAsk } from './calls.ts'
+import { countedBy, type Replies, readReplies, tenuresOf } from './counted.ts'
+import type { ShardGroup } from './group.ts'
+import type { Part } from './part.ts'
+import type { Piece } from './pieces.ts'
+import type { Prober } from './probe.ts'
+import { cut, type Entry, entriesOf, nameInPath } from './resplit.ts'
+import type { Writes } from './writes.ts'
+
+export interface SteadyOptions {
+  readonly calls: Calls
+  readonly groups: readonly ShardGroup[]
+  readonly writes: Writes
+  readonly prober: Prober
+  /** How long a request goes on, in milliseconds. */
+  readonly timeoutMs: number
+  readonly clock: Clock
+}
+
+/** While the map stays as it is. */
+const PAUSE_MS = 20
+const encoder = new TextEncoder()
+
+export class Steady {
+  readonly #options: SteadyOptions
+  /** Groups that are being looked at. */
+  readonly #looks = new Map<ShardGroup, Promise<void>>()
+
+  constructor(options: SteadyOptions) {
+    this.#options = options
+  }
+
+  /** Reads until no shard says that it is not the one, or time is up. @param partsOf what was answered, its parts that tell of it */
+  async read<T>(read: () => Promise<T>, partsOf: (answer: T) => readonly Part[]): Promise<T> {
+    const endMs = this.#endMs()
+    for (;;) {
+      const answer = await read()
+      const moving = partsOf(answer).filter(isMoving)
+      if (moving.length === 0 || this.#isOver(endMs)) return answer
+      await this.#lookAgain(moving)
+    }
+  }
+
+  /** Sends the pieces, as Writes.send. */
+  async send(pieces: readonly Piece[], target: Target, ask: WriteAsk): Promise<Part[]> {
+    if (ask.once !== undefined) return this.#sendOnce(pieces, target, ask)
+    const endMs = this.#endMs()
+    let { parts, left } = await this.#options.writes.send(pieces, target, ask)
+    while (left.length > 0 && !this.#isOver(endMs)) {
+      await this.#lookAgain(parts.filter(isMoving))
+      const again = await this.#options.writes.send(this.#recut(left, target), target, ask)
+      parts = [...parts.filter((part) => !isMoving(part)), ...again.parts]
+      left = again.left
+    }
+    return parts
+  }
+
+  /** With a key all pieces may be sent again: those that have been counted are answered by the replies that are kept. */
+  async #sendOnce(pieces: readonly Piece[], target: Target, ask: WriteAsk): Promise<Part[]> {
+    const endMs = this.#endMs()
+    for (;;) {
+      const parts =
+        this.#options.calls.map.former.length === 0
+          ? (await this.#options.writes.send(pieces, target, ask)).parts
+          : await this.#sendUncounted(pieces, target, ask)
+      const moving = parts.filter(isMoving)
+      if (moving.length === 0 || this.#isOver(endMs)) return parts
+      await this.#lookAgain(moving)
+    }
+  }
+
+  /** Sends what no shard has counted that had its slots; slots have moved in the time for which replies are kept. */
+  async #sendUncounted(pieces: readonly Piece[], target: Target, ask: WriteAsk): Promise<Part[]> {
+    const { map } = this.#options.calls
+    const lists = pieces.map(entriesOf)
+    const single = lists.includes(undefined)
+    const entries: Entry[] = single ? [{ name: nameInPath(target.path), json: '' }] : lists.flatMap((list) => list ?? [])
+    const tenures = entries.map(({ name }) => tenuresOf(map, slotOfName(name)))
+    const asked = [...new Set(tenures.flatMap((row) => row.map(({ shard }) => shard)))]
+    const answers = await Promise.all(asked.map((shard) => this.#options.writes.counted(shard, ask)))
+    const replies = new Map<number, Replies>()
+    for (const [index, shard] of asked.entries()) {
+      const answer = readReplies(answers[index]!)
+      // Nothing is sent in this attempt.
+      if (answer === undefined) return [answers[index]!.state === 'done' ? noAnswer(shard) : answers[index]!]
+      if (answer.pieces) return [piecesMoved(shard)]
+      replies.set(shard, answer)
+    }
+    const counters = new Set<number>()
+    const left = entries.filter((_, index) => {
+      const shard = countedBy(tenures[index]!, replies)
+      if (shard !== undefined) counters.add(shard)
+      return shard === undefined
+    })
+    const counted = [...counters].map((shard) => doneBefore(shard, replies.get(shard)!.body))
+    if (left.length === 0 && entries.length > 0) return counted
+    // Under the map by which it was looked for: where it is another now, the shards say so.
+    const shardOf = (name: string): number => map.shardOf(slotOfName(name))
+    const own = single ? [{ shard: shardOf(entries[0]!.name), body: pieces[0]!.body }] : cut(left, shardOf)
+    const next = own.map((piece) => ({ ...piece, attempt: replies.get(piece.shard)!.versions.length }))
+    return [...counted, ...(await this.#options.writes.send(next, target, ask)).parts]
+  }
+
+  #recut(pieces: readonly Piece[], target: Target): Piece[] {
+    const { calls } = this.#options
+    const entries: Entry[] = []
+    const whole: Piece[] = []
+    for (const piece of pieces) {
+      const own = entriesOf(piece)
+      if (own === undefined) whole.push({ ...piece, shard: calls.shardOf(nameInPath(target.path)) })
+      else entries.push(...own)
+    }
+    return [...whole, ...cut(entries, (name) => calls.shardOf(name))]
+  }
+
+  /** Asks the shards that have sent somebody away for their maps; waits a moment where that brings nothing new. */
+  async #lookAgain(parts: readonly Part[]): Promise<void> {
+    const { calls, groups, clock } = this.#options
+    const before: SlotMap = calls.map
+    await Promise.all([...new Set(parts.map(({ shard }) => shard))].map((shard) => this.#look(groups[shard]!)))
+    if (calls.map === before) await new Promise<void>((resolve) => void clock.after(PAUSE_MS, resolve))
+  }
+
+  #look(group: ShardGroup): Promise<void> {
+    let look = this.#looks.get(group)
+    if (look === undefined) {
+      look = this.#options.prober.look(group).finally(() => void this.#looks.delete(group))
+      this.#looks.set(group, look)
+    }
+    return look
+  }
+
+  #endMs(): number {
+    return this.#options.clock.monotonicMs() + this.#options.timeoutMs
+  }
+
+  #isOver(endMs: number): boolean {
+    return this.#options.clock.monotonicMs() >= endMs
+  }
+}
+
+export const isMoving = (part: Part): boolean => 'moves' in part
+
+function slotOfName(name: string): number {
+  const bytes = encoder.encode(name)
+  return slotOf(bytes, 0, bytes.length)
+}
+
+const doneBefore = (shard: number, body: string): Part => ({
+  shard,
+  state: 'done',
+  status: 200,
+  body,
+  session: undefined,
+  level: undefined,
+  replayed: true,
+})
+
+const noAnswer = (shard: number): Part => ({ shard, state: 'unsent', detail: 'its answer about a key is not what was asked for' })
+
+const piecesMoved = (shard: number): Part => ({
+  shard,
+  state: 'unknown',
+  detail: 'it has counted pieces of this request, and slots have moved since: what is left of it can only be read',
+})
