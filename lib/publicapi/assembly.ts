@@ -140,18 +140,24 @@ function routed(bound: Bound, { env: { incoming } }: Context<ApiEnv>): Response 
 
 /** A way past the router for the operations that are asked most. It knows them by their target alone, or knows nothing. */
 function expressLane(all: ReadonlyMap<Endpoint, Bound>): Api['express'] {
-  const posts = new Map(
-    [contract.countKeywords, contract.countText, contract.addItems, contract.addOriginalItems].map((endpoint) => [
-      endpoint.path as string,
-      all.get(endpoint),
-    ]),
-  )
+  const often = [
+    contract.countKeywords,
+    contract.countText,
+    contract.incrementCounters,
+    contract.addToTotal,
+    contract.addItems,
+    contract.addOriginalItems,
+  ]
+  const posts = new Map(often.map((endpoint) => [endpoint.path as string, all.get(endpoint)]))
   const readKeywords = all.get(contract.readKeywords)
   const readCounter = all.get(contract.readCounter)
+  const readCounters = all.get(contract.readCounters)
   return ({ method, url }) => {
     if (method === 'POST') return posts.get(url!)
     if (method !== 'GET') return undefined
     if (url!.startsWith('/keywords?')) return readKeywords
+    // So an aggregator asks its shards.
+    if (url!.startsWith('/v1/counters?')) return readCounters
     return url!.startsWith(COUNTER) && url!.length > COUNTER.length && !url!.includes('/', COUNTER.length)
       ? readCounter
       : undefined
