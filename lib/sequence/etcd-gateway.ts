@@ -18,8 +18,9 @@ export interface EtcdOptions {
   readonly clock: Clock
 }
 
-/** Connections to each endpoint. With no more requests than that under way, none waits in the client. */
-export const CONNECTIONS_MAX = 64
+/** Connections to each endpoint, and requests under way. The others wait here, where it is known that they were not sent. */
+const CONNECTIONS_MAX = 64
+const WAITING_MAX = 20_000
 const KEEP_ALIVE_MS = 30_000
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 const SAID_LENGTH_MAX = 300
@@ -54,6 +55,9 @@ export class EtcdGateway {
   readonly #agent: Agent
   #endpoint = 0
   #token: Promise<string> | undefined
+  #underWay = 0
+  /** Those that wait, the first one first. */
+  readonly #waiting = new Set<() => void>()
   #closed = false
 
   constructor(options: EtcdOptions) {
@@ -123,6 +127,45 @@ export class EtcdGateway {
     token: string | undefined,
     named: string | undefined,
   ): Promise<Record<string, unknown>> {
+    await this.#enter()
+    try {
+      return await this.#send(path, body, token, named)
+    } finally {
+      // Whoever waits takes this one's place.
+      const [next] = this.#waiting
+      if (next === undefined) this.#underWay--
+      else next()
+    }
+  }
+
+  /** Waits until another request may be under way. @throws CounterError SEQUENCE_UNAVAILABLE */
+  async #enter(): Promise<void> {
+    const { clock, deadlineMs } = this.#options
+    if (this.#underWay < CONNECTIONS_MAX) {
+      this.#underWay++
+      return
+    }
+    if (this.#waiting.size >= WAITING_MAX) throw busy(WAITING_MAX)
+    await new Promise<void>((resolve, reject) => {
+      const enter = (): void => {
+        this.#waiting.delete(enter)
+        cancel()
+        resolve()
+      }
+      const cancel = clock.after(deadlineMs, () => {
+        this.#waiting.delete(enter)
+        reject(busy(this.#waiting.size))
+      })
+      this.#waiting.add(enter)
+    })
+  }
+
+  async #send(
+    path: string,
+    body: object,
+    token: string | undefined,
+    named: string | undefined,
+  ): Promise<Record<string, unknown>> {
     if (this.#closed) throw new CounterError('CLOSED', 'the node is stopping')
     const { endpoints, deadlineMs, clock } = this.#options
     const used = this.#endpoint
@@ -162,6 +205,11 @@ async function textOf(body: AsyncIterable<Buffer>): Promise<string> {
   }
   return Buffer.concat(pieces).toString('utf8')
 }
+
+const busy = (waiting: number): CounterError =>
+  new CounterError('SEQUENCE_UNAVAILABLE', `${waiting} requests of this node wait for etcd, and this one has waited too long`, {
+    fix: 'Try again in a second. If that lasts, give etcd faster disks, or use fewer sequences at a time.',
+  })
 
 function parse(text: string): Record<string, unknown> | undefined {
   try {

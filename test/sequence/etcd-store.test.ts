@@ -120,6 +120,23 @@ etcdProgram.test(test, 'https is spoken with an authority of its own, and nothin
   }),
 )
 
+etcdProgram.test(test, 'thousands of sequences at a time wait for each other, and each gets its number', () =>
+  withEtcd({}, async (etcd) => {
+    const [engine] = enginesOn(etcd, 1, 'many/', { timeoutMs: 60_000 })
+    const numbers = await Promise.all(Array.from({ length: 3000 }, (_, index) => engine!.next(`s${index}`)))
+    for (const { first } of numbers) assert.is(first, 1)
+    // What cannot be sent in time was surely not sent.
+    etcd.members[0]!.pause()
+    const [hurried] = enginesOn(etcd, 1, 'many/', { timeoutMs: 500 })
+    const ends = await Promise.allSettled(Array.from({ length: 300 }, (_, index) => hurried!.next(`s${index}`)))
+    etcd.members[0]!.resume()
+    const codes = ends.map((end) => (end.status === 'rejected' ? (end.reason as { code: string }).code : 'given'))
+    assert.ok(codes.includes('SEQUENCE_UNAVAILABLE'), [...new Set(codes)].join())
+    assert.not.ok(codes.includes('given'))
+    await Promise.all([engine!.close(), hurried!.close()])
+  }),
+)
+
 etcdProgram.test(test, 'something else that speaks HTTP there is no etcd', () =>
   withEtcd({}, async (etcd) => {
     const kv = kvOf(etcd, { endpoints: [`http://127.0.0.1:${etcd.members[0]!.peerPort}`] })

@@ -11,6 +11,8 @@ export interface HistoryOptions extends VirtualOptions {
   readonly seed: number
   readonly clients?: number
   readonly callsEach?: number
+  /** What a client is told in the place of what the engine said. */
+  readonly told?: (outcome: Taken['outcome']) => Taken['outcome']
 }
 
 export interface Result {
@@ -28,7 +30,7 @@ const TROUBLE_MS = 400
 const TRIES_MAX = 3
 
 export async function randomHistory(options: HistoryOptions): Promise<Result> {
-  const { seed, clients = 12, callsEach = 12 } = options
+  const { seed, clients = 12, callsEach = 12, told = (outcome) => outcome } = options
   const cluster = new VirtualEtcd(options)
   const { clock } = cluster
   const random = seededRandom(seed * 7919)
@@ -51,7 +53,7 @@ export async function randomHistory(options: HistoryOptions): Promise<Result> {
     const startMs = clock.monotonicMs()
     const aborter = new AbortController()
     if (dice(15) === 0) clock.after(dice(200), () => aborter.abort())
-    const outcome = await pick().next(name, { count, key, signal: aborter.signal }).catch(outcomeOf)
+    const outcome = told(await pick().next(name, { count, key, signal: aborter.signal }).catch(outcomeOf))
     seen.get(name)!.push({ kind: 'next', startMs, endMs: clock.monotonicMs(), count, key, outcome })
     return outcome
   }
