@@ -113,7 +113,7 @@ export class Prepared {
     // Who knows all that was written before knows this write too, and can tell others of it even if its writer never comes back.
     const known = store.vector()
     if (!known.isFolded(at.replica) && known.get(at.replica) === at.seq - 1) {
-      this.#run(store.merge(encodeKnown(at.replica, at.seq)).then(ignore, ignore))
+      this.#run(store.merge(encodeKnown(at.replica, at.seq)).then(() => {}))
     }
     return true
   }
@@ -217,7 +217,7 @@ export class Prepared {
       try {
         return await store.keepNotes([[key, undefined]])
       } catch (error) {
-        if (!(error instanceof CounterError) || !/^(DISK_FULL|LOG_BUSY)$/.test(error.code)) return
+        if (!(error instanceof CounterError) || !/^(DISK_FULL|LOG_BUSY)$/.test(error.code)) throw error
       }
       await this.#site.pause(intervalMs)
     }
@@ -225,11 +225,14 @@ export class Prepared {
 
   #run(task: Promise<void>): void {
     this.#running.add(task)
-    task.catch(ignore).finally(() => this.#running.delete(task))
+    task
+      .catch((error) => {
+        // A node that ends, or whose log failed, finds its notes at the next start.
+        if (!(error instanceof CounterError)) this.#site.options.logger.error({ err: error }, 'a promise could not be seen to')
+      })
+      .finally(() => this.#running.delete(task))
   }
 }
-
-const ignore = (): void => {}
 
 function fits(check: () => void): boolean {
   try {

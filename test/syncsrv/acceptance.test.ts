@@ -338,10 +338,13 @@ test('a promise holds room: another batch is refused what is promised already, a
 test('what this node decides itself holds room beside what it has promised', async () => {
   const { cluster, nodes } = await limited(2)
   const [a, b] = nodes as [Node, Node]
+  cluster.network.plan = ({ from, path, message }) =>
+    from === a.address && path === '/v1/call' && message === 1 ? { delayMs: 500 } : undefined
   const own = send(b, 't', ['i', 'j'])
   await cluster.until(() => promisesOf(a) === 1)
   const other = await refusedOf(cluster, send(a, 'u', ['k']))
   assert.equal(reasons(other), [[2, 'ITEMS_MAX']])
+  assert.equal(counts(nodes, 't'), [0, 0])
   assert.is((await cluster.settle(own)).accepted, 2)
   await cluster.end()
 })
@@ -396,6 +399,22 @@ test('a commit finds the promise of a member that restarted in between', async (
   await cluster.end()
 })
 
+test('a member that was told of a commit tells others, although the coordinator is gone and was never asked', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2, 3])
+  const [a, b, c] = nodes as [Node, Node, Node]
+  // Of the coordinator only calls come through, and only to the second node.
+  cluster.network.plan = ({ from, to, path }) => {
+    if (![from, to].includes(a.address)) return undefined
+    return [from, to].includes(b.address) && path === '/v1/call' ? undefined : 'lose'
+  }
+  assert.is((await cluster.settle(send(a, 't', ['i'], 'majority'))).accepted, 2)
+  a.kill()
+  await cluster.until(() => c.store.tenantCount('t') === 1)
+  assert.is(b.store.hiddenCells + c.store.hiddenCells, 0)
+  await cluster.settle(a.start())
+  await cluster.end()
+})
+
 test('a commit of a promise that is gone asks for the batch instead, and does not count as written', async () => {
   const { cluster, nodes } = await clusterOf([1, 2])
   const [a, b] = nodes as [Node, Node]
@@ -412,6 +431,33 @@ test('a commit of a promise that is gone asks for the batch instead, and does no
   const answer = await cluster.settle(send(a, 't', ['i']))
   assert.equal([answer.accepted, answer.members], [1, 2])
   await cluster.until(() => b.store.tenantCount('t') === 1)
+  await cluster.end()
+})
+
+test('a note that takes long is not left behind by an abort or a commit that comes before it is kept', async () => {
+  for (const accept of ['all', 'majority'] as const) {
+    const { cluster, nodes } = await clusterOf([1, 2, 3])
+    const [a, , c] = nodes as [Node, Node, Node]
+    delayNotes(cluster, c, accept === 'all' ? ACCEPT_MS + 500 : 100)
+    const task = send(a, 't', ['i'], accept)
+    if (accept === 'all') assert.equal(reasons(await refusedOf(cluster, task)), [[3, 'PEER_UNREACHABLE']])
+    else assert.is((await cluster.settle(task)).accepted, 2)
+    await cluster.pass(1000)
+    assert.equal([promised([c]), promisesOf(c)], [[0], 0])
+    assert.is(c.store.tenantCount('t'), accept === 'all' ? 0 : 1)
+    await cluster.end()
+  }
+})
+
+test('a promise that expires before its note is kept is none', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2])
+  const [a, b] = nodes as [Node, Node]
+  delayNotes(cluster, b, 500)
+  const transaction = { node: 1, incarnation: 1, life: '0123456789abcdef', number: 1 }
+  const prepare = encodePrepare({ transaction, expiryMs: 100, stamp: 1, changes: itemsOf('t', 'i') })
+  const error = await cluster.settle(rejection(a.replication.call(2, 'items/prepare', prepare, { timeoutMs: 1000 })))
+  assert.match(error.message, 'LOG_BUSY')
+  await assertNothing(cluster, nodes, 't', 1000)
   await cluster.end()
 })
 
@@ -544,6 +590,16 @@ test('a node that stops in the middle of a vote says so, and leaves nothing', as
   await assertNothing(cluster, [b], 't', EXPIRY_MS)
   await cluster.end()
 })
+
+/** Notes of promises take so long; taking them away does not. */
+function delayNotes(cluster: Cluster, { store }: Node, ms: number): void {
+  const { keepNotes } = store
+  store.keepNotes = async (changes) => {
+    if (changes.some(([, value]) => value !== undefined))
+      await new Promise<void>((resolve) => void cluster.clock.after(ms, resolve))
+    return keepNotes.call(store, changes)
+  }
+}
 
 /** Two nodes, of which the second takes so many items at most. */
 async function limited(itemsMax: number): Promise<{ cluster: Cluster; nodes: Node[] }> {
