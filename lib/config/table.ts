@@ -162,7 +162,8 @@ export const SETTINGS = {
     'COUNTER_SEQUENCE_HOME',
     wholeNumber(0, NODE_MAX),
     '0',
-    'The node that gives the numbers of sequences, the same on all nodes. Another: the sequences move there, when every member has been restarted with it.',
+    'The node that gives the numbers of sequences, the same on all nodes. ' +
+      'Another: the sequences move there, when every member has been restarted with it.',
   ),
   sequenceKeyTtlMs: setting(
     'COUNTER_SEQUENCE_KEY_TTL',

@@ -161,7 +161,9 @@ export class Forward {
       `node ${home}, the home of the sequences, cannot be asked: ${reasonOf(error)}`,
       {
         cause: error,
-        fix: `Start node ${home}, or mend the way to it: no other node gives numbers in its place. With etcd (COUNTER_ETCD) they go on without any one node.`,
+        fix:
+          `Start node ${home}, or mend the way to it: no other node gives numbers in its place. ` +
+          'With etcd (COUNTER_ETCD) they go on without any one node.',
       },
     )
   }

@@ -177,7 +177,7 @@ export class Keeper {
       missing: [...expected].filter((node) => !opinions.has(node)),
       lonely: seeksOthers && expected.size === 0,
       doubtful: this.#doubtful,
-      valueOf: (name) => values.get(name) ?? 0,
+      givenHere: (name) => values.get(name) ?? 0,
     }
   }
 

@@ -1,4 +1,4 @@
-// What nodes say to each other about the sequences of a home, as the payloads of calls. docs/PROTOCOL.md, section 7.
+// What nodes say to each other about the sequences of a home, as the payloads of calls. docs/PROTOCOL.md, section 9.
 // Operations go to the home, many in one call, and their results come back in the same order. `ask` and `tell` come from the home: the
 // first to learn what a member knows, page by page, the second so that every member knows how far the sequences are.
 

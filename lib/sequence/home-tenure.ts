@@ -56,7 +56,7 @@ export interface Evidence {
   /** The directory may be a copy, or may have lost what was acknowledged, so that the own values prove nothing. */
   readonly doubtful: boolean
   /** Own values. */
-  readonly valueOf: (name: string) => number
+  readonly givenHere: (name: string) => number
 }
 
 export type Verdict =
@@ -92,7 +92,7 @@ function judgeAlone(evidence: Evidence): Verdict {
     if (own.tenure?.life !== last.life || own.holding === 'none') {
       return { kind: 'lost', why: 'its data directory was wiped or put back: the other nodes know of sequences that it has lost' }
     }
-    const why = moreThan(last.term, opinions, evidence.valueOf)
+    const why = moreThan(last.term, opinions, evidence.givenHere)
     if (why !== undefined) return { kind: 'lost', why: `its data directory was put back to an earlier state: ${why}` }
     if (own.holding === 'holds') return evidence.doubtful && waits ? waits : { kind: 'serve' }
     return waits ?? { kind: 'begin', term: last.term + 1, from: undefined }

@@ -224,6 +224,27 @@ test('of a value that was taken back nobody has heard too much', async () => {
   await world.end()
 })
 
+test('a home that is gone for good is replaced when an operator says where to go on', async () => {
+  const world = await homeOf(3)
+  const [home, one, two] = world.places
+  await world.settle(two!.sequencer.next('a', { count: 10 }))
+  await world.pass(1000)
+  home!.node.kill()
+  await world.pass(30_000)
+  await world.settle(one!.node.replication.remove(0))
+  await world.pass(5000)
+  for (const place of [one!, two!]) {
+    place.home = 1
+    await world.restart(place)
+  }
+  await world.pass(10_000)
+  assert.match((await refusal(world.settle(two!.sequencer.next('a')))).message, 'node 0, which has held the sequences so far')
+  await world.settle(two!.sequencer.recover(100, { force: false }))
+  assert.is((await world.settle(two!.sequencer.next('a'))).last, 111)
+  world.places.shift()
+  await world.end()
+})
+
 test('a copied directory waits for every member', async () => {
   const world = await homeOf(3)
   const [home, one, two] = world.places
