@@ -3,7 +3,9 @@
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { BATCH_MUTANTS } from './batch-mutants.ts'
 import { CLUSTER_MUTANTS } from './cluster-mutants.ts'
+import { ITEM_MUTANTS } from './item-mutants.ts'
 import { catchMutant, MUTANTS } from './mutants.ts'
 
 const test = suite('sim/mutants')
@@ -16,7 +18,9 @@ for (const name of QUICK) {
 }
 
 test('every fault has its place in the source, once', () => {
-  const lost = [...MUTANTS, ...CLUSTER_MUTANTS].filter(({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2)
+  const lost = [...MUTANTS, ...ITEM_MUTANTS, ...BATCH_MUTANTS, ...CLUSTER_MUTANTS].filter(
+    ({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2,
+  )
   assert.equal(
     lost.map(({ name }) => name),
     [],

@@ -9,7 +9,9 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { BATCH_MUTANTS } from './batch-mutants.ts'
 import { CLUSTER_MUTANTS } from './cluster-mutants.ts'
+import { ITEM_MUTANTS } from './item-mutants.ts'
 
 export interface Mutant {
   readonly name: string
@@ -331,7 +333,7 @@ function fails(folder: string, args: string[]): Promise<string | undefined> {
 
 if (process.argv[1] === import.meta.filename) {
   const words = process.argv.slice(2)
-  const chosen = [...MUTANTS, ...CLUSTER_MUTANTS].filter(
+  const chosen = [...MUTANTS, ...ITEM_MUTANTS, ...BATCH_MUTANTS, ...CLUSTER_MUTANTS].filter(
     ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
   )
   let survived = 0
