@@ -286,6 +286,7 @@ function checkOwn({ node }: Transaction, from: number): void {
 /** @throws what is a fault of this program */
 function refusalOf(error: unknown): { code: string; reason: string } {
   if (error instanceof RefusedError) return { code: error.why, reason: error.reason }
-  if (error instanceof CounterError) return { code: error.code, reason: error.message }
-  throw error
+  if (!(error instanceof CounterError)) throw error
+  const { code, message } = error
+  return { code, reason: code === 'PEER_UNREACHABLE' ? `no answer: ${message}` : message }
 }

@@ -9,6 +9,8 @@ import { once, plainReply } from '../persistence/harness.ts'
 import type { Cluster, Node } from './cluster.ts'
 
 const ITEMS = 3
+/** An item that each batch takes for itself; the last one has it. */
+const CONTESTED = 'contested'
 
 export interface Batch {
   /** Also the tenant of its items; no other batch has one of them. */
@@ -74,7 +76,7 @@ export class Batches {
 
   async sendAgain(batch: Batch, node: Node, key?: string): Promise<Batch> {
     const { accept, name } = batch
-    const changes = batch.ids.map((id) => ({ id, tenant: name }))
+    const changes = [...batch.ids.map((id) => ({ id, tenant: name })), { id: CONTESTED, tenant: `${name}-too` }]
     const reply = () => plainReply(name)
     const given = key === undefined ? undefined : once(key)
     // It is undecided again.
@@ -190,6 +192,8 @@ export class Batches {
       }
     })
     this.look()
+    const holders = nodes.map((node) => JSON.stringify(node.store.item(CONTESTED)))
+    if (new Set(holders).size > 1) this.#breach(`the nodes do not agree whose the contested item is: ${holders}`)
     for (const batch of this.all) {
       const counts = nodes.map((node) => this.countOn(node, batch))
       if (new Set(counts).size > 1) this.#breach(`${batch.name} is on some nodes only: ${counts}`)
