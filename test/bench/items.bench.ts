@@ -86,9 +86,8 @@ function inProcess(): void {
   }
   const baseline = best.get('two Maps, new items')!
   for (const [what, seconds] of best) {
-    console.log(
-      `  ${what.padEnd(34)} ${perSecond(ITEMS, seconds)}   ${((seconds / ITEMS) * 1e9).toFixed(0).padStart(4)} ns each   ${(baseline / seconds).toFixed(2)}x`,
-    )
+    const each = `${((seconds / ITEMS) * 1e9).toFixed(0).padStart(4)} ns each`
+    console.log(`  ${what.padEnd(34)} ${perSecond(ITEMS, seconds)}   ${each}   ${(baseline / seconds).toFixed(2)}x`)
   }
   console.log(`  target at least 1 M new items a CPU second: ${verdict(ITEMS / best.get('change, new items')! >= 1e6)}`)
   const each = (total: number): string => (total / ITEMS).toFixed(1)
@@ -119,7 +118,10 @@ async function inStore(): Promise<void> {
     const bodies = batches()
     // As many requests that are under way at once: what one brings is read in a turn of its own.
     const writer = async (): Promise<void> => {
-      for (const batch of bodies) await store.changeItems(batch, reply)
+      for (const batch of bodies) {
+        await store.changeItems(batch, reply)
+        await new Promise((next) => setImmediate(next))
+      }
     }
     await Promise.all([writer(), writer(), writer(), writer()])
     delay.disable()
@@ -155,70 +157,71 @@ interface Rate {
   readonly requests: number
 }
 
+type Kind = 'items' | 'sadd' | 'count' | 'scard'
+
+/** Units a CPU second of the server. @param first number of the first item */
+async function rate(server: Server, kind: Kind, requests: number, size: number, first = 0): Promise<Rate> {
+  const before = cpuSeconds(server.pid)
+  const done = await load(kind, server.port, requests, size, first)
+  const seconds = cpuSeconds(server.pid) - before
+  return { items: done.words / seconds, requests: done.requests / seconds }
+}
+
+const better = (rate: Rate, other: Rate): Rate => (other.items > rate.items ? other : rate)
+const NONE: Rate = { items: 0, requests: 0 }
+
 async function overHttp(): Promise<void> {
   build()
   const counter = await startCounter()
   const redis = await startRedis(true, 6393)
-  let first = 0
-  /** Units a CPU second of the server. */
-  const rate = async (
-    server: Server,
-    kind: 'items' | 'sadd' | 'count' | 'scard',
-    requests: number,
-    size: number,
-  ): Promise<Rate> => {
-    const before = cpuSeconds(server.pid)
-    const done = await load(kind, server.port, requests, size, first)
-    const seconds = cpuSeconds(server.pid) - before
-    return { items: done.words / seconds, requests: done.requests / seconds }
-  }
+  if (redis === undefined) console.log('\nredis-server is not installed: measured without it')
   try {
     await load('items', counter.port, 200, BATCH, 1e9)
-    const emptyBytes = { counter: residentBytes(counter.pid), redis: redis === undefined ? 0 : residentBytes(redis.pid) }
-    for (const size of [1000, 100, 10]) {
-      let [ours, theirs]: Rate[] = [
-        { items: 0, requests: 0 },
-        { items: 0, requests: 0 },
-      ]
-      const requests = Math.max(100, Math.round(ITEMS / 5 / size / ROUNDS))
-      for (let round = 0; round < ROUNDS; round++) {
-        const mine = await rate(counter, 'items', requests, size)
-        if (mine.items > ours!.items) ours = mine
-        if (redis !== undefined) {
-          const other = await rate(redis, 'sadd', requests, size)
-          if (other.items > theirs!.items) theirs = other
-        }
-        first += requests * size
-      }
-      console.log(`\nPOST /v1/items, batches of ${size} new items, per CPU second of the server, best of ${ROUNDS}`)
-      console.log(
-        `  counter              ${thousands(ours!.items)} items   ${thousands(ours!.requests)} batches   ${(1e6 / ours!.requests).toFixed(0)} us a batch`,
-      )
-      if (redis !== undefined)
-        console.log(
-          `  ${redis.name}    ${thousands(theirs!.items)} items   one pipelined SADD each   ${(ours!.items / theirs!.items).toFixed(2)}x`,
-        )
-    }
-    const [mine, theirs] = [
-      residentBytes(counter.pid) - emptyBytes.counter,
-      redis === undefined ? 0 : residentBytes(redis.pid) - emptyBytes.redis,
-    ]
-    console.log(
-      `\nresident memory for these ${first} items: counter ${megabytes(mine)}${redis === undefined ? '' : `, Redis ${megabytes(theirs)}`}`,
+    const atStart = [counter, redis].map((server) => (server === undefined ? 0 : residentBytes(server.pid)))
+    let sent = 0
+    for (const size of [1000, 100, 10]) sent += await compareBatches(counter, redis, size, sent)
+    const grown = [counter, redis].map((server, index) =>
+      server === undefined ? 0 : residentBytes(server.pid) - atStart[index]!,
     )
-    const counted = await rate(counter, 'count', 10_000, 1)
-    console.log(`\nGET /v1/tenants/{tenant}/count, per CPU second of the server`)
-    console.log(`  counter              ${thousands(counted.requests)} requests   ${(1e6 / counted.requests).toFixed(0)} us each`)
-    if (redis !== undefined) {
-      const asked = await rate(redis, 'scard', 10_000, 1)
-      console.log(
-        `  ${redis.name}    ${thousands(asked.requests)} SCARD, one under way on a connection   ${(counted.requests / asked.requests).toFixed(2)}x`,
-      )
-    } else console.log('  redis-server is not installed')
+    console.log(`\nresident memory for these ${sent} items: counter ${megabytes(grown[0]!)}, Redis ${megabytes(grown[1]!)}`)
+    await compareReads(counter, redis)
   } finally {
     await counter.stop()
     await redis?.stop()
   }
+}
+
+/** @returns how many items were sent */
+async function compareBatches(counter: Server, redis: Server | undefined, size: number, first: number): Promise<number> {
+  const requests = Math.max(100, Math.round(ITEMS / 5 / size / ROUNDS))
+  let [ours, theirs] = [NONE, NONE]
+  for (let round = 0; round < ROUNDS; round++) {
+    const from = first + round * requests * size
+    ours = better(ours, await rate(counter, 'items', requests, size, from))
+    if (redis !== undefined) theirs = better(theirs, await rate(redis, 'sadd', requests, size, from))
+  }
+  console.log(`\nPOST /v1/items, batches of ${size} new items, per CPU second of the server, best of ${ROUNDS}`)
+  const batches = `${thousands(ours.requests)} batches   ${(1e6 / ours.requests).toFixed(0)} us a batch`
+  console.log(`  counter            ${thousands(ours.items)} items   ${batches}`)
+  if (redis !== undefined) {
+    console.log(
+      `  ${redis.name}  ${thousands(theirs.items)} items   one SADD each, pipelined   ${(ours.items / theirs.items).toFixed(2)}x`,
+    )
+  }
+  return ROUNDS * requests * size
+}
+
+async function compareReads(counter: Server, redis: Server | undefined): Promise<void> {
+  const requests = 10_000
+  console.log(`\nGET /v1/tenants/{tenant}/count, per CPU second of the server, best of ${ROUNDS}`)
+  let [ours, theirs] = [NONE, NONE]
+  for (let round = 0; round < ROUNDS; round++) {
+    ours = better(ours, await rate(counter, 'count', requests, 1))
+    if (redis !== undefined) theirs = better(theirs, await rate(redis, 'scard', requests, 1))
+  }
+  console.log(`  counter            ${thousands(ours.requests)} requests   ${(1e6 / ours.requests).toFixed(0)} us each`)
+  if (redis === undefined) return
+  console.log(`  ${redis.name}  ${thousands(theirs.requests)} SCARD      ${(ours.requests / theirs.requests).toFixed(2)}x`)
 }
 
 const thousands = (value: number): string => `${(value / 1000).toFixed(1)} k`.padStart(8)
