@@ -1,5 +1,6 @@
 // Claims: which node ids are in use, and where the nodes that hold them are found. Each lies in etcd under a lease that its node keeps alive, so
-// it goes when the node does; of two nodes with one id, one gets it.
+// it goes when the node does; of two nodes with one id, one gets it. A node that was killed and is back need not wait for its own former
+// claim: it is known by its data directory.
 
 import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
@@ -14,9 +15,11 @@ export interface ClaimsOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** Of the data directory, random: who has it may take over what its former process has claimed. Without it the end of that is waited for. */
+  readonly directory?: string | undefined
   /** How long a claim outlives its node, in milliseconds; renewed three times in it. Longer rides out longer outages of etcd. */
   readonly ttlMs: number
-  /** Another node has the id: this one was away for longer than `ttlMs`. It should end. */
+  /** Another process has the id: this one was away for longer than `ttlMs`, or its directory was copied. It should end. */
   readonly onLost: (error: CounterError) => void
 }
 
@@ -33,8 +36,8 @@ const POLL_MS = 500
 export class Claims {
   readonly #options: ClaimsOptions
   readonly #names: KeyNames
-  /** Random: tells the claims of this process from those of others, also of its node's former one. */
-  readonly #holder: string
+  /** Of this process, random. */
+  readonly #life: string
   #claim: Claim | undefined
   #lease: string | undefined
   #cancel: () => void = () => {}
@@ -43,7 +46,7 @@ export class Claims {
   constructor(options: ClaimsOptions) {
     this.#options = options
     this.#names = new KeyNames(options.prefix)
-    this.#holder = Array.from({ length: 4 }, () => options.random.uint32().toString(16).padStart(8, '0')).join('')
+    this.#life = Array.from({ length: 4 }, () => options.random.uint32().toString(16).padStart(8, '0')).join('')
   }
 
   /**
@@ -67,7 +70,10 @@ export class Claims {
   /** All nodes that hold a claim now. @throws CounterError SEQUENCE_UNAVAILABLE */
   async list(): Promise<Claim[]> {
     const { entries } = await this.#options.kv.range({ prefix: this.#names.nodes, limit: CLAIMS_MAX })
-    return entries.flatMap(({ value }) => decodeClaim(value) ?? [])
+    return entries.flatMap(({ value }) => {
+      const held = decodeClaim(value)
+      return held === undefined ? [] : [{ node: held.node, address: held.address }]
+    })
   }
 
   /** Gives the id back, so that whoever comes next need not wait. The store is not closed. */
@@ -78,8 +84,8 @@ export class Claims {
   }
 
   /** Undefined when the id is ours; else who has it. */
-  async #take(claim: Claim): Promise<Claim | undefined> {
-    const { kv, ttlMs } = this.#options
+  async #take(claim: Claim): Promise<Held | undefined> {
+    const { kv, ttlMs, directory = this.#life } = this.#options
     const key = this.#names.nodes + claim.node
     this.#lease ??= await kv.grantLease(Math.max(Math.ceil(ttlMs / 1000), 1))
     // A lease that went while we tried is no help.
@@ -87,17 +93,24 @@ export class Claims {
       this.#lease = undefined
       return this.#take(claim)
     }
-    const value = JSON.stringify({ ...claim, holder: this.#holder })
-    const { succeeded, entries } = await kv.txn({
-      compare: [{ key, modRevision: 0 }],
-      success: [{ key, value, lease: this.#lease }],
-      failure: [key],
-    })
-    if (succeeded) return undefined
-    const there = entries[0] === undefined ? undefined : decodeClaim(entries[0].value)
-    if (there === undefined) return { ...claim, address: 'an unknown address' }
-    // A transaction whose answer was lost has done it.
-    return there.holder === this.#holder ? undefined : there
+    const value = JSON.stringify({ node: claim.node, address: claim.address, directory, life: this.#life })
+    const success = [{ key, value, lease: this.#lease }]
+    for (let modRevision = 0; ; ) {
+      const { succeeded, entries } = await kv.txn({ compare: [{ key, modRevision }], success, failure: [key] })
+      if (succeeded) return undefined
+      const [entry] = entries
+      if (entry === undefined) {
+        // It has ended between the last try and this one.
+        modRevision = 0
+        continue
+      }
+      const there = decodeClaim(entry.value)
+      if (there === undefined) return { ...claim, address: 'an unknown address', directory: '', life: '' }
+      // A transaction whose answer was lost has done it.
+      if (there.life === this.#life) return undefined
+      if (there.directory !== directory) return there
+      modRevision = entry.modRevision
+    }
   }
 
   #renewLater(): void {
@@ -109,9 +122,13 @@ export class Claims {
     const { kv, logger, onLost } = this.#options
     const claim = this.#claim!
     try {
-      const isHeld = this.#lease !== undefined && (await kv.keepAlive(this.#lease))
-      if (!isHeld && !this.#closed) {
-        this.#lease = undefined
+      const isKept = this.#lease !== undefined && (await kv.keepAlive(this.#lease))
+      const [entry] = (await kv.read([this.#names.nodes + claim.node])).entries
+      const there = entry && decodeClaim(entry.value)
+      // Whoever has the same directory and came later has taken it over.
+      if (there !== undefined && there.life !== this.#life) return onLost(taken(claim.node, there.address))
+      if ((!isKept || there === undefined) && !this.#closed) {
+        if (!isKept) this.#lease = undefined
         const holder = await this.#take(claim)
         if (holder !== undefined) return onLost(taken(claim.node, holder.address))
         logger.warn({ node: claim.node }, 'the claim on the node id in etcd had ended, and was taken again')
@@ -123,11 +140,17 @@ export class Claims {
   }
 }
 
-function decodeClaim(text: string): (Claim & { holder: string }) | undefined {
+interface Held extends Claim {
+  readonly directory: string
+  readonly life: string
+}
+
+function decodeClaim(text: string): Held | undefined {
   try {
-    const { node, address, holder } = JSON.parse(text) as Record<string, unknown>
-    if (!Number.isSafeInteger(node) || typeof address !== 'string' || typeof holder !== 'string') return undefined
-    return { node: node as number, address, holder }
+    const { node, address, directory, life } = JSON.parse(text) as Record<string, unknown>
+    if (!Number.isSafeInteger(node) || typeof address !== 'string') return undefined
+    if (typeof directory !== 'string' || typeof life !== 'string') return undefined
+    return { node: node as number, address, directory, life }
   } catch {
     return undefined
   }

@@ -14,7 +14,8 @@ const TTL_MS = 9000
 
 function world() {
   const cluster = new VirtualEtcd({ nodes: 0 })
-  const open = () => {
+  let directories = 0
+  const open = (directory = `d${++directories}`) => {
     const kv = new MemoryKv(cluster.store, cluster.clock, cluster.random)
     const lost: CounterError[] = []
     const logger = { debug() {}, info() {}, warn() {}, error() {} }
@@ -22,6 +23,7 @@ function world() {
     const claims = new Claims({
       kv,
       prefix: 'counter/',
+      directory,
       clock,
       random,
       logger,
@@ -63,6 +65,20 @@ test('an id that a living node holds is refused with its address; one whose node
   assert.is(one.lost.length, 1, 'who comes back to a taken id is told')
   assert.is(one.lost[0]!.code, 'NODE_ID_TAKEN')
   assert.is(three.lost.length, 0)
+})
+
+test('a node that was killed takes its id back at once, and one that still runs with the same directory is told', async () => {
+  const { cluster, open } = world()
+  const [before, after] = [open('same'), open('same')]
+  await cluster.settle(before.claims.claim({ node: 7, address: 'http://one' }))
+  const startMs = cluster.clock.monotonicMs()
+  await cluster.settle(after.claims.claim({ node: 7, address: 'http://two' }))
+  assert.ok(cluster.clock.monotonicMs() - startMs < 1000)
+  assert.equal(await cluster.settle(after.claims.list()), [{ node: 7, address: 'http://two' }])
+  await cluster.pass(TTL_MS)
+  assert.is(before.lost.length, 1)
+  assert.match(before.lost[0]!.message, /http:\/\/two/)
+  assert.is(after.lost.length, 0)
 })
 
 test('who was away and finds the id free takes it again', async () => {
