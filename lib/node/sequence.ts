@@ -7,6 +7,7 @@ import type { Random } from '../base/random.ts'
 import type { Store } from '../persistence/index.ts'
 import type { ApiSequences, ReadinessCheck } from '../publicapi/index.ts'
 import {
+  Claims,
   EtcdKv,
   EtcdSequencer,
   HomeSequencer,
@@ -18,6 +19,7 @@ import {
 } from '../sequence/index.ts'
 import type { Replication } from '../syncsrv/index.ts'
 import { readPem } from './pem.ts'
+import { NodeClaim } from './sequence-claim.ts'
 import { ETCD_SERVICE, ownersOf, peersOf } from './sequence-peers.ts'
 
 /** What sequences need of the settings; lib/config.ts says what each means. */
@@ -63,6 +65,8 @@ const TELL_INTERVAL_MS = 250
 /** A request to etcd; and a call for numbers, which rides out an election or two. */
 const ETCD_REQUEST_MS = 1000
 const ETCD_CALL_MS = 5000
+/** How long a claim on a node id outlives its node. */
+const CLAIM_MS = 15_000
 /** What etcd keeps of the past: a few hundred MB at most of its 2 GB. */
 const ETCD_REVISIONS = 50_000
 
@@ -104,20 +108,32 @@ function openHome(settings: SequenceSettings, parts: Parts, local: LocalSequence
 
 function openEtcd(settings: SequenceSettings, parts: Parts, local: LocalSequencer): Sequences {
   const { store, replication } = parts
-  const etcd = connectEtcd(settings, parts, ownersOf(replication))
+  const kv = connectEtcd(settings, parts)
+  const etcd = engineOn(kv, settings, parts, ownersOf(replication))
+  const options = { ...parts, kv, prefix: settings.etcdPrefix, ttlMs: CLAIM_MS }
+  const open = (directory: string, onLost: (error: CounterError) => void) => new Claims({ ...options, directory, onLost })
+  const claim = new NodeClaim({ ...parts, notes: store, open })
   replication.serve(ETCD_SERVICE, (payload, node) => etcd.answer(payload, node))
   const sequences = new Succession({ etcd, local, notes: store })
   return {
     api: sequences,
-    start() {},
-    check: () => ({ name: 'sequences', ok: true, detail: 'etcd gives the numbers' }),
+    start() {
+      const { node, members } = replication.status()
+      claim.start({ node, address: members.find(({ self }) => self)?.address ?? '' })
+    },
+    check() {
+      const { trouble } = claim
+      return { name: 'sequences', ok: trouble === undefined, detail: trouble?.message ?? 'etcd gives the numbers' }
+    },
     isGiving: () => true,
-    close: () => sequences.close(),
+    async close() {
+      await claim.close()
+      await sequences.close()
+    },
   }
 }
 
-function connectEtcd(settings: SequenceSettings, parts: Parts, peers: SequencePeers): EtcdSequencer {
-  const { clock } = parts
+function connectEtcd(settings: SequenceSettings, { clock }: Parts): EtcdKv {
   const { etcd: endpoints, etcdUser: user, etcdPassword: password, etcdCa: ca, etcdCert: cert, etcdKey: key } = settings
   const pem = (name: string, path: string | undefined) => (path === undefined ? undefined : readPem(name, path))
   const tls = {
@@ -125,9 +141,13 @@ function connectEtcd(settings: SequenceSettings, parts: Parts, peers: SequencePe
     ...(cert !== undefined && { cert: pem('COUNTER_ETCD_CERT', cert)! }),
     ...(key !== undefined && { key: pem('COUNTER_ETCD_KEY', key)! }),
   }
+  return new EtcdKv({ endpoints, user, password, tls, deadlineMs: ETCD_REQUEST_MS, clock })
+}
+
+function engineOn(kv: EtcdKv, settings: SequenceSettings, parts: Parts, peers: SequencePeers): EtcdSequencer {
   return new EtcdSequencer({
     ...parts,
-    kv: new EtcdKv({ endpoints, user, password, tls, deadlineMs: ETCD_REQUEST_MS, clock }),
+    kv,
     peers,
     prefix: settings.etcdPrefix,
     timeoutMs: ETCD_CALL_MS,
@@ -150,7 +170,7 @@ async function moveToEtcd(settings: SequenceSettings, parts: Parts, local: Local
   }
   const { node: self } = parts.replication.status()
   const alone = { self, live: () => [self], call: () => Promise.reject(new CounterError('MEMBER_UNKNOWN', 'it is alone')) }
-  const etcd = connectEtcd(settings, parts, alone)
+  const etcd = engineOn(connectEtcd(settings, parts), settings, parts, alone)
   try {
     return await migrate(local, etcd)
   } finally {

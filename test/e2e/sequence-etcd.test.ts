@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { seededRandom } from '../../lib/base/random.ts'
 import { checkHistory } from '../sequence/history.ts'
 import { Cluster, type ClusterNode } from '../support/cluster.ts'
-import { etcdProgram, startEtcd } from '../support/etcd.ts'
+import { ask, etcdProgram, startEtcd } from '../support/etcd.ts'
 import { runToEnd } from '../support/process.ts'
 import { buildCounter } from './built.ts'
 import { runSequenceClients } from './sequence-load.ts'
@@ -114,6 +114,13 @@ etcdProgram.test(test, 'any one node and any one member may die, and numbers go 
     for (const [index, node] of cluster.nodes.entries()) assert.is(await next(node), `${index + 1}\n`)
     const engine = JSON.parse(await eventually(() => fetch(`${urlOf(two)}/v1/sequence-engine`)))
     assert.equal([engine.engine, engine.faultTolerant, engine.reachable, engine.members.length], ['etcd', true, true, 3])
+    for (const [index, node] of cluster.nodes.entries()) {
+      const claimed = await ask(etcd.members[0]!.port, '/v3/kv/range', {
+        key: Buffer.from(`counter/node/${index + 1}`).toString('base64'),
+      })
+      const [entry] = (claimed.kvs ?? []) as { value: string }[]
+      assert.match(Buffer.from(entry?.value ?? '', 'base64').toString(), node.proxy.url, 'its id is claimed')
+    }
     await (await etcd.leader()).kill()
     await cluster.end(one)
     assert.is(await next(two), '4\n')
