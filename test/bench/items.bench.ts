@@ -108,34 +108,49 @@ function changeMaps(tenants: Map<string, string>, counts: Map<string, number>, b
   }
 }
 
+const nextTurn = (): Promise<void> => new Promise((next) => setImmediate(next))
+
+/** How long the event loop is held up while `task` runs, in milliseconds beyond the timer's own step. */
+async function delayOf(task: () => Promise<unknown>): Promise<{ p99: number; longest: number }> {
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  await task()
+  delay.disable()
+  const beyond = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e6 - 1)
+  return { p99: beyond(delay.percentile(99)), longest: beyond(delay.max) }
+}
+
+/** What the machine makes of a program that never waits. */
+async function spin(): Promise<void> {
+  for (const endMs = performance.now() + 2000; performance.now() < endMs; await nextTurn()) {
+    for (const turnMs = performance.now() + 1; performance.now() < turnMs; );
+  }
+}
+
 async function inStore(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'counter-bench-'))
   try {
     const store = await openStore(directory, hash)
-    const delay = monitorEventLoopDelay({ resolution: 1 })
-    const before = process.cpuUsage()
-    delay.enable()
     const bodies = batches()
     // As many requests that are under way at once: what one brings is read in a turn of its own.
     const writer = async (): Promise<void> => {
       for (const batch of bodies) {
         await store.changeItems(batch, reply)
-        await new Promise((next) => setImmediate(next))
+        await nextTurn()
       }
     }
-    await Promise.all([writer(), writer(), writer(), writer()])
-    delay.disable()
+    const before = process.cpuUsage()
+    const { p99, longest } = await delayOf(() => Promise.all([writer(), writer(), writer(), writer()]))
     const { user, system } = process.cpuUsage(before)
-    const p99 = Math.max(0, delay.percentile(99) / 1e6 - 1)
-    const longest = Math.max(0, delay.max / 1e6 - 1)
+    const machine = await delayOf(spin)
     await store.snapshot()
     const { snapshotBytes, items } = store.status()
     console.log(
       `\n${items} items in batches of ${BATCH}, four at a time, durable each: ${perSecond(ITEMS, (user + system) / 1e6).trim()} of CPU`,
     )
-    console.log(
-      `  event-loop delay p99 ${p99.toFixed(1)} ms, longest ${longest.toFixed(1)} ms   target p99 10 ms: ${verdict(p99 <= 10)}`,
-    )
+    const met = machine.p99 > 10 ? 'cannot be told on a machine as busy as this' : verdict(p99 <= 10)
+    console.log(`  event-loop delay p99 ${p99.toFixed(1)} ms, longest ${longest.toFixed(1)} ms   target p99 10 ms: ${met}`)
+    console.log(`  turns of 1 ms that do nothing: p99 ${machine.p99.toFixed(1)} ms, longest ${machine.longest.toFixed(1)} ms`)
     const largest = Array.from({ length: 5 }, (_, round) => {
       const batch = itemsOf(2e9 + round * LARGEST, LARGEST)
       const replica = newReplica(3)
