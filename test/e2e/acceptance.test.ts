@@ -49,6 +49,8 @@ interface Sent {
   readonly tenant: string
   outcome: 'unknown' | 'acknowledged' | 'refused'
   accept: string | null
+  /** What the answer said, for who looks for why. */
+  said: string
 }
 
 let named = 0
@@ -57,7 +59,7 @@ const sent: Sent[] = []
 /** Sends a batch under a tenant of its own. Resolves when there is an answer, or none will come. */
 async function send(node: ClusterNode, accept: 'majority' | 'all', key?: string): Promise<Sent> {
   const tenant = `tenant-${named++}`
-  const batch: Sent = { tenant, outcome: 'unknown', accept: null }
+  const batch: Sent = { tenant, outcome: 'unknown', accept: null, said: '' }
   sent.push(batch)
   const items = Array.from({ length: ITEMS }, (_, index) => ({ id: `${tenant}-${index}`.padEnd(ID_LENGTH, 'x'), tenant }))
   try {
@@ -66,7 +68,8 @@ async function send(node: ClusterNode, accept: 'majority' | 'all', key?: string)
       headers: { 'content-type': 'application/json', ...(key && { 'idempotency-key': key }) },
       body: JSON.stringify({ items }),
     })
-    const body = (await reply.json()) as { applied?: string }
+    const body = (await reply.json()) as { applied?: string; detail?: string }
+    batch.said = body.detail ?? ''
     batch.accept = reply.headers.get('counter-accept')
     if (reply.status === 200) batch.outcome = 'acknowledged'
     else if (body.applied === 'no') batch.outcome = 'refused'
