@@ -5,7 +5,7 @@ import { CounterError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
 import type { Compaction } from './compaction.ts'
 import type { KeyLeases } from './key-leases.ts'
-import { type ConsensusKv, isDoubtful, type KvStatus, LeaseGoneError } from './kv.ts'
+import { type ConsensusKv, isDoubtful, type KvMember, type KvStatus, LeaseGoneError } from './kv.ts'
 import type { KeptKey } from './local-book.ts'
 import { FROZEN_IN_ETCD } from './plan.ts'
 import { decodeRecord, EMPTY_RECORD, encodeKeyRecord, encodeRecord, type KeyNames } from './record.ts'
@@ -32,6 +32,8 @@ export interface EtcdAdminOptions {
 
 const PAUSE_MS = 20
 const PAUSE_MS_MAX = 200
+/** How long the state is asked for: long enough to meet a member that answers. */
+const STATUS_MS = 1500
 /** A page is read in pieces of so many records, which have up to some KiB each. */
 const RANGE_MAX = 500
 
@@ -162,11 +164,14 @@ export class EtcdAdmin {
     if (isClosed) return { ...UNREACHABLE, detail: 'The node is stopping.' }
     try {
       // That a majority answers is known by a linearizable read alone.
-      const [{ entries }, status] = await Promise.all([kv.read([names.frozen]), kv.status()])
+      const [{ entries }, status] = await this.#insist(
+        async () => ({ done: await Promise.all([kv.read([names.frozen]), kv.status()]) }),
+        STATUS_MS,
+      )
       const { leader, members, lastIndex } = status
       return {
         engine: 'etcd',
-        faultTolerant: members.filter(({ role }) => role !== 'learner').length >= 3,
+        faultTolerant: outlivesAny(members),
         reachable: true,
         frozen: entries[0] !== undefined,
         members: members.map(({ name, role, address }) => ({ name, role, address })),
@@ -181,9 +186,9 @@ export class EtcdAdmin {
   }
 
   /** Tries until there is a result. A transaction that was lost in doubt is settled by what the next try reads. */
-  async #insist<T>(attempt: () => Promise<{ done: T } | undefined>): Promise<T> {
-    const { clock, random, timeoutMs } = this.#options
-    const untilMs = clock.monotonicMs() + timeoutMs
+  async #insist<T>(attempt: () => Promise<{ done: T } | undefined>, limitMs = this.#options.timeoutMs): Promise<T> {
+    const { clock, random } = this.#options
+    const untilMs = clock.monotonicMs() + limitMs
     let inDoubt = false
     for (let tries = 0; ; tries++) {
       try {
@@ -202,6 +207,13 @@ export class EtcdAdmin {
 }
 
 const UNREACHABLE = { engine: 'etcd', faultTolerant: false, reachable: false, frozen: false } as const
+
+/** Whether a majority is left when any one more goes. */
+function outlivesAny(members: readonly KvMember[]): boolean {
+  const voters = members.filter(({ role }) => role !== 'learner')
+  const there = voters.filter(({ role }) => role !== 'unreachable').length
+  return there - 1 > voters.length / 2
+}
 
 function detailOf({ members, alarms, version, bytes }: KvStatus): string {
   if (alarms.length > 0)

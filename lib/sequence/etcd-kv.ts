@@ -148,7 +148,8 @@ function refused(refusal: EtcdRefusal): CounterError {
   const { message } = refusal
   if (message.includes(LEASE_GONE)) return new LeaseGoneError(`etcd: ${message}`)
   const fix = message.includes(NO_SPACE)
-    ? 'Compact and defragment etcd, then disarm its alarm: etcdctl compact, etcdctl defrag, etcdctl alarm disarm. Or give it more room: --quota-backend-bytes.'
+    ? 'Compact and defragment etcd, then disarm its alarm: etcdctl compact, etcdctl defrag, etcdctl alarm disarm. ' +
+      'Or give it more room: --quota-backend-bytes.'
     : 'Read what etcd says, in its documentation and its log.'
   return new CounterError('SEQUENCE_UNAVAILABLE', `etcd refuses: ${message}`, { cause: refusal, fix })
 }

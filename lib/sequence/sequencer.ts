@@ -47,7 +47,7 @@ export interface SequencePage {
 
 export interface SequenceStatus {
   readonly engine: 'local' | 'home' | 'etcd'
-  /** Whether any one node, or any one member of the engine, may die and numbers go on. */
+  /** Whether any one node, or any one more member of the engine, may die and numbers go on. */
   readonly faultTolerant: boolean
   /** Whether the engine answered just now. */
   readonly reachable: boolean
