@@ -5,6 +5,8 @@ import { type BadLine, barOf, type Meter, type Progress, wordsOf } from '../lib/
 
 const BAR_MS = 100
 const LINE_MS = 5000
+/** Of a terminal that does not say. */
+const COLUMNS = 80
 /** So many lines that were left out are shown, the rest is counted. */
 const BAD_MAX = 20
 const CLEAR = '\r\x1b[K'
@@ -69,7 +71,7 @@ export class LoadDisplay {
 
   #again(): () => void {
     return this.#clock.after(this.#screen.isTTY ? BAR_MS : LINE_MS, () => {
-      if (this.#screen.isTTY) this.#screen.write(`${CLEAR}${barOf(this.#meter(), this.#screen.columns ?? 80)}`)
+      if (this.#screen.isTTY) this.#screen.write(`${CLEAR}${barOf(this.#meter(), this.#screen.columns || COLUMNS)}`)
       else this.#screen.write(`${this.#name}: ${wordsOf(this.#meter())}\n`)
       this.#cancel = this.#again()
     })
