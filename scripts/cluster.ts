@@ -31,6 +31,7 @@ try {
   say(`  curl -d 'to be or not to be' ${urlOf(0)}/keywords`)
   say(`  curl '${urlOf(2)}/keywords?keywords=be'`)
   say(`  curl ${urlOf(1)}/v1/cluster`)
+  say(`  curl -X POST ${urlOf(2)}/next`)
 } catch (error) {
   console.error(`counter: ${(error as Error).message}`)
   await end(1)

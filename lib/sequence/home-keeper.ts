@@ -310,7 +310,8 @@ function troubleOf(node: number, { kind, why }: Extract<Verdict, { why: string }
     case 'wait':
       return unavailable(
         `${home} and gives no numbers yet: ${why}`,
-        'Start the nodes that are missing; those that are gone for good are taken out with `counter cluster remove`.',
+        'Start the nodes that are missing; those that are gone for good are taken out with `counter cluster remove`. ' +
+          'When there are none to be found: `counter sequence recover --ahead 0 --force`.',
       )
     case 'conflict':
       return unavailable(

@@ -130,6 +130,22 @@ test('a home without a past waits for the nodes it is to find, and a wiped one t
   await world.end()
 })
 
+test('a node that has seeds and is alone after all gives numbers when an operator says so', async () => {
+  const world = new HomeWorld()
+  const alone = world.add(0)
+  world.cluster.seeds = [alone.node.address]
+  await world.settle(world.start(alone))
+  await world.pass(10_000)
+  const refused = await refusal(world.settle(alone.sequencer.next('a')))
+  assert.match(String(refused.fix), 'counter sequence recover --ahead 0 --force')
+  assert.is((await refusal(world.settle(alone.sequencer.recover(0, { force: false })))).code, 'SEQUENCE_UNAVAILABLE')
+  await world.settle(alone.sequencer.recover(0, { force: true }))
+  assert.is((await world.settle(alone.sequencer.next('a'))).last, 1)
+  await world.restart(alone)
+  assert.is((await world.eventually(() => alone.sequencer.next('a'))).last, 2)
+  await world.end()
+})
+
 test('a home that was only restarted needs no other node', async () => {
   const world = await homeOf(3)
   const [home, one, two] = world.places
