@@ -30,6 +30,7 @@ export interface ItemStep {
 export function* itemsSince(items: Items, known: VersionVector, from: number): Generator<ItemStep, void> {
   const { log, cells } = items
   const beyond = items.origins.map((replica) => known.get(replica))
+  const isNewer = (row: number): boolean => cells.seqOf(row) > (beyond[cells.originOf(row)] ?? 0)
   const writer = new ByteWriter(1 << 12)
   const step = new Step(items)
   let end = log.end
@@ -48,12 +49,12 @@ export function* itemsSince(items: Items, known: VersionVector, from: number): G
       place = Math.min(end, place + LOG_CHUNK)
     } else {
       const row = log.rowAt(place)
-      const at = cells.placeOf(row)
-      const isNewer = cells.seqOf(row) > (beyond[cells.originOf(row)] ?? 0)
-      if (isNewer && at === place) place = step.take(place)
-      else {
-        if (isNewer && at >= end) step.takeLate(log.startOf(at))
-        place++
+      if (cells.placeOf(row) !== place) step.left.push(row)
+      place = cells.placeOf(row) === place && isNewer(row) ? step.take(place) : place + 1
+      // Also what stood among the rows of a write, and those of the writes that go along.
+      for (let left = step.left.pop(); left !== undefined; left = step.left.pop()) {
+        const at = cells.placeOf(left)
+        if (at >= end && isNewer(left)) step.takeLate(log.startOf(at))
       }
     }
     if (!step.isFull && looks < STEP_LOOKS) continue
@@ -71,6 +72,8 @@ class Step {
   #bytes = 0
   /** Places of the first rows of writes that were given out of their order. */
   readonly #late = new Set<number>()
+  /** Rows that have left an entry behind which a walk or a write came upon. */
+  readonly left: number[] = []
   count = 0
 
   constructor(items: Items) {
@@ -92,9 +95,9 @@ class Step {
     const first = log.rowAt(place)
     for (; place < log.end; place++) {
       const row = log.rowAt(place)
-      if (cells.placeOf(row) !== place) continue
-      if (!log.isSameWrite(row, first)) break
-      this.#add(row)
+      if (cells.placeOf(row) !== place) this.left.push(row)
+      else if (log.isSameWrite(row, first)) this.#add(row)
+      else break
     }
     return place
   }

@@ -131,6 +131,27 @@ test('what a replica gives away holds each write as a whole, also while rows cha
   for (let n = 0; n < 150; n++) assert.equal(to.items.find(`${n}-7`)?.tenant, from.items.find(`${n}-7`)?.tenant)
 })
 
+test('of a write that is made during a walk all items go along when one of them takes the place of what is to come', () => {
+  const [from, to] = [replicaOf(0), replicaOf(1)]
+  for (let n = 0; n < 10; n++)
+    change(
+      from,
+      Array.from({ length: 1000 }, (_, at) => ({ id: `${n}-${at}`, tenant: 'old' })),
+    )
+  const walk = from.since(new VersionVector())
+  merge(to, walk.next().value!.delta.slice())
+  const ids = ['new', '9-500', 'newer', '9-7', 'newest']
+  change(
+    from,
+    ids.map((id) => ({ id, tenant: 'late' })),
+  )
+  for (const { delta } of walk) {
+    merge(to, delta.slice())
+    assert.ok([0, ids.length].includes(to.items.countOf('late')), `${to.items.countOf('late')} of the late ones`)
+  }
+  assert.equal([to.items.countOf('late'), to.items.countOf('old')], [5, 9998])
+})
+
 test('an answer that is cut off anywhere goes on where it was', () => {
   const from = replicaOf(0)
   for (let n = 0; n < 30; n++)
