@@ -80,8 +80,8 @@ const PLANTED: readonly Mutant[] = [
   {
     name: 'deletions are not given away',
     file: SINCE,
-    from: 'const isNewer = cells.seqOf(row)',
-    to: 'const isNewer = cells.tenantOf(row) > 0 && cells.seqOf(row)',
+    from: '(row: number): boolean => cells.seqOf(row)',
+    to: '(row: number): boolean => cells.tenantOf(row) > 0 && cells.seqOf(row)',
   },
   {
     name: 'a list of tenants does not wait for the disk',
@@ -112,8 +112,15 @@ const PLANTED: readonly Mutant[] = [
   {
     name: 'rows that change during a walk are passed over',
     file: SINCE,
-    from: 'if (isNewer && at >= end) step.takeLate(log.startOf(at))',
-    to: 'if (isNewer && at >= end) step.takeLate.name.at(0)',
+    from: 'if (at >= end && isNewer(left)) step',
+    to: 'if (at < 0 && isNewer(left)) step',
+    test: UNITS,
+  },
+  {
+    name: 'rows that change among those of a write are passed over',
+    file: SINCE,
+    from: 'if (cells.placeOf(row) !== place) this.left.push(row)\n',
+    to: 'if (cells.placeOf(row) !== place) continue\n',
     test: UNITS,
   },
   {
@@ -126,8 +133,8 @@ const PLANTED: readonly Mutant[] = [
   {
     name: 'a write is split over two deltas',
     file: SINCE,
-    from: '      if (!log.isSameWrite(row, first)) break\n      this.#add(row)',
-    to: '      if (!log.isSameWrite(row, first) || this.isFull) break\n      this.#add(row)',
+    from: 'else if (log.isSameWrite(row, first)) this.#add(row)',
+    to: 'else if (log.isSameWrite(row, first) && !this.isFull) this.#add(row)',
     test: UNITS,
   },
   {

@@ -321,13 +321,21 @@ export async function catchMutant(mutant: Mutant, runs = mutant.cluster ? CLUSTE
   }
 }
 
-/** What the program printed when it failed. */
+/** A test that takes longer does not end any more. */
+const TEST_MS_MAX = 240_000
+
+/** What the program printed when it failed, or that it did not end. */
 function fails(folder: string, args: string[]): Promise<string | undefined> {
   return new Promise((done) => {
     const child = spawn(process.execPath, ['--import', 'tsx', ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
-    child.on('close', (code) => done(code === 0 ? undefined : output || 'no output'))
+    const isTest = args.some((arg) => arg.endsWith('.test.ts'))
+    const timer = isTest ? setTimeout(() => child.kill('SIGKILL'), TEST_MS_MAX) : undefined
+    child.on('close', (code) => {
+      clearTimeout(timer)
+      done(code === 0 ? undefined : output || 'it did not end')
+    })
   })
 }
 
