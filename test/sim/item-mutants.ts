@@ -13,6 +13,7 @@ const STORE = 'lib/persistence/store.ts'
 
 const UNITS = 'test/storage/items.test.ts'
 const REPLAY = 'test/storage/replay.test.ts'
+const ITEM_LOG = 'test/storage/item-log.test.ts'
 const LAWS = 'test/storage/item-laws.test.ts'
 
 const PLANTED: readonly Mutant[] = [
@@ -149,14 +150,14 @@ const PLANTED: readonly Mutant[] = [
     file: LOG,
     from: '      this.#append(row)\n      last = row\n',
     to: '      last = row\n',
-    test: UNITS,
+    test: ITEM_LOG,
   },
   {
     name: 'cleaning tears a write in two',
     file: LOG,
     from: 'last !== -1 && place < stop',
     to: 'last < -1 && place < stop',
-    test: 'test/storage/item-log.test.ts',
+    test: ITEM_LOG,
   },
   {
     name: 'a walk does not see that the log was cleaned',
