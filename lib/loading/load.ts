@@ -67,6 +67,7 @@ class Loader implements LoadEnd {
   #hasBegun = false
   #isSaving = false
   #savedMs = 0
+  readonly #failed = new AbortController()
   progress: Progress
   failure: unknown
   isWhole = false
@@ -112,7 +113,7 @@ class Loader implements LoadEnd {
       else await this.#begin(this.#windows.add(record))
       isMarkDue = false
     }
-    for await (const piece of untilStopped(source, this.#options.stop)) {
+    for await (const piece of untilStopped(source, AbortSignal.any([this.#options.stop, this.#failed.signal]))) {
       for (const record of cutter.push(piece)) {
         if (this.#isOver) return false
         await take(record)
@@ -199,7 +200,8 @@ class Loader implements LoadEnd {
 
   /** Keeps the first failure. */
   #fail(error: unknown): void {
-    this.failure ??= error ?? new Error('it failed')
+    this.failure ??= error
+    this.#failed.abort()
   }
 }
 

@@ -216,29 +216,31 @@ test('when it is stopped nothing more is begun, even while it waits for more of 
   const stop = new AbortController()
   const stopped = await run({ text: ndjson(items(40)), concurrency: 1, stop: stop.signal, send: async () => stop.abort() })
   assert.equal([stopped.isWhole, stopped.failure, stopped.sent.length, stopped.progress.items], [false, undefined, 1, 4])
+})
 
-  const waits = new AbortController()
+test('what it waits for from a source that gives no more is let go of, when it is stopped and when it fails', async () => {
+  const stop = new AbortController()
   async function* endless(): AsyncGenerator<Uint8Array, void> {
     yield Buffer.from(ndjson(items(4)))
-    setImmediate(() => waits.abort())
+    setImmediate(() => stop.abort())
     await new Promise(() => {})
   }
-  const progress = begin({ load: 'l', format: 'ndjson', batch: 2, nodes: NODES })
-  const end = await load({
+  const common = {
     name: '-',
-    progress,
-    source: endless(),
+    progress: begin({ load: 'l', format: 'ndjson', batch: 2, nodes: NODES }),
     nameBytesMax: 64,
     concurrency: 1,
     skipBad: false,
     saveIntervalMs: 0,
     clock: { monotonicMs: () => 0 },
-    send: async () => {},
     save: async () => {},
     onProgress: () => {},
-    stop: waits.signal,
-  })
-  assert.equal([end.isWhole, end.failure, end.progress.items], [false, undefined, 4])
+  } as const
+  const stopped = await load({ ...common, source: endless(), send: async () => {}, stop: stop.signal })
+  assert.equal([stopped.isWhole, stopped.failure, stopped.progress.items], [false, undefined, 4])
+  const send = () => Promise.reject(new Error('refused'))
+  const failed = await load({ ...common, source: endless(), send, stop: new AbortController().signal })
+  assert.equal([failed.isWhole, String(failed.failure), failed.progress.items], [false, 'Error: refused', 0])
 })
 
 test('another file, or one that has become shorter, is not gone on with', async () => {
