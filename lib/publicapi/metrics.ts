@@ -12,6 +12,8 @@ export interface Metrics {
   readonly tokens: { inc(count: number): void }
   /** Items that were given to a tenant, or deleted, by a request. */
   readonly items: { inc(count: number): void }
+  /** Numbers of sequences that requests got, each once. */
+  readonly numbers: { inc(count: number): void }
   /** A function that notes one answered request of this route; made once a route, so that no label is looked up per request. */
   route(method: string, route: string): (status: number, seconds: number) => void
 }
@@ -52,10 +54,16 @@ export function createMetrics(version: string): Metrics {
     help: 'Items that requests to this node have given to a tenant, or deleted.',
     registers,
   })
+  const numbers = new Counter({
+    name: 'counter_sequence_numbers_total',
+    help: 'Numbers of sequences that requests to this node got.',
+    registers,
+  })
   return {
     registry,
     tokens,
     items,
+    numbers,
     route(method, route) {
       const totals = new RouteTotals(method, route)
       routes.push(totals)

@@ -3,7 +3,7 @@
 import type { Handler } from './endpoint.ts'
 import { keyOf } from './once.ts'
 import { ORIGINAL_SEQUENCE, originalRestore } from './sequence-contract.ts'
-import { type ApiSequences, bodyOf, memberViews } from './sequences.ts'
+import { bodyOf, memberViews, type SequencesOptions } from './sequences.ts'
 import { validate } from './validate.ts'
 
 type OriginalSequenceId = 'next' | 'readNext' | 'readStatus' | 'backUpNext' | 'restoreNext'
@@ -11,7 +11,7 @@ type OriginalSequenceId = 'next' | 'readNext' | 'readStatus' | 'backUpNext' | 'r
 const JSON_TYPE = 'application/json'
 const TEXT_TYPE = 'text/plain; charset=utf-8'
 
-export function createOriginalSequence({ sequences }: { readonly sequences: ApiSequences }): Record<OriginalSequenceId, Handler> {
+export function createOriginalSequence({ sequences, metrics }: SequencesOptions): Record<OriginalSequenceId, Handler> {
   const read: Handler = async () => {
     const counter = await sequences.get(ORIGINAL_SEQUENCE)
     return { status: 200, contentType: JSON_TYPE, body: `{"counter":${counter}}` }
@@ -20,6 +20,7 @@ export function createOriginalSequence({ sequences }: { readonly sequences: ApiS
   return {
     async next({ incoming }) {
       const { last, replayed } = await sequences.next(ORIGINAL_SEQUENCE, { key: keyOf(incoming) })
+      if (!replayed) metrics.numbers.inc(1)
       const headers = replayed ? { 'Idempotency-Replayed': 'true' } : undefined
       return { status: 200, contentType: TEXT_TYPE, body: `${last}\n`, ...(headers && { headers }) }
     },

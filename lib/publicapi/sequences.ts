@@ -6,6 +6,7 @@ import { collectBody, mediaTypeOf } from './body.ts'
 import { JSON_BYTES_MAX } from './contract.ts'
 import type { Exchange, Handler, Reply } from './endpoint.ts'
 import { readJson } from './json.ts'
+import type { Metrics } from './metrics.ts'
 import { keyOf } from './once.ts'
 import { readCursor, readLimit, writeCursor } from './paging.ts'
 import { Problem } from './problem.ts'
@@ -37,7 +38,12 @@ const PATH = '/v1/sequences/'
 const NEXT = '/next'
 const SET = '/set'
 
-export function createSequences({ sequences }: { readonly sequences: ApiSequences }): Record<SequencesId, Handler> {
+export interface SequencesOptions {
+  readonly sequences: ApiSequences
+  readonly metrics: Metrics
+}
+
+export function createSequences({ sequences, metrics }: SequencesOptions): Record<SequencesId, Handler> {
   return {
     async nextNumbers(exchange) {
       const name = decodeSegment(exchange.path.slice(PATH.length, -NEXT.length))
@@ -45,6 +51,7 @@ export function createSequences({ sequences }: { readonly sequences: ApiSequence
       const body = await bodyOf(exchange)
       const { count } = body === undefined ? {} : validate(numbersAsked, body)
       const { first, last, replayed } = await sequences.next(name, { count, key })
+      if (!replayed) metrics.numbers.inc(last - first + 1)
       return reply(`{"name":${JSON.stringify(name)},"first":${first},"last":${last}}`, replayed)
     },
 

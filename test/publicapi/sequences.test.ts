@@ -38,6 +38,7 @@ test('a retry with its key gets the same number, which is said', () =>
     const replayed = await api.postJson('/v1/sequences/a/next', asked, key)
     assert.is(replayed.headers.get('idempotency-replayed'), 'true')
     assert.equal(await replayed.json(), { name: 'a', first: 1, last: 3 })
+    assert.match(await (await api.get('/metrics')).text(), /^counter_sequence_numbers_total 4$/m)
     const reused = await problemOf(await api.postJson('/v1/sequences/a/next', { count: 4 }, key))
     assert.is(reused.type, '/problems/key-reused')
     const invalid = await problemOf(await api.post('/next', undefined, { 'Idempotency-Key': 'a key' }))
