@@ -32,6 +32,7 @@ export interface EtcdAdminOptions {
 
 const PAUSE_MS = 20
 const PAUSE_MS_MAX = 200
+const TRIES_AT_ONCE = 100
 /** How long the state is asked for: long enough to meet a member that answers. */
 const STATUS_MS = 1500
 /** A page is read in pieces of so many records, which have up to some KiB each. */
@@ -102,22 +103,27 @@ export class EtcdAdmin {
     const key = names.value(name)
     const set = `${this.#id}/${++this.#sets}`
     return this.#insist(async () => {
-      const { entries } = await kv.read([key, names.frozen])
-      const [entry, frozen] = entries
-      const record = entry === undefined ? EMPTY_RECORD : decodeRecord(key, entry.value)
-      if (record.set === set) return { done: undefined }
-      if (frozen !== undefined) throw sequenceFrozen(FROZEN_IN_ETCD)
-      if (value < record.value && !force) throw sequenceBackwards(name, record.value, value)
-      const { succeeded, revision } = await kv.txn({
-        compare: [
-          { key, modRevision: entry?.modRevision ?? 0 },
-          { key: names.frozen, modRevision: 0 },
-        ],
-        success: [{ key, value: encodeRecord({ ...record, value, set }) }],
-        failure: [],
-      })
-      compaction.observe(revision)
-      return succeeded ? { done: undefined } : undefined
+      let { entries } = await kv.read([key, names.frozen])
+      // Who loses tries again at once with what it lost to: a pause would lose again to those who take numbers all the time.
+      for (let tries = 0; tries < TRIES_AT_ONCE; tries++) {
+        const [entry, frozen] = entries
+        const record = entry === undefined ? EMPTY_RECORD : decodeRecord(key, entry.value)
+        if (record.set === set) return { done: undefined }
+        if (frozen !== undefined) throw sequenceFrozen(FROZEN_IN_ETCD)
+        if (value < record.value && !force) throw sequenceBackwards(name, record.value, value)
+        const result = await kv.txn({
+          compare: [
+            { key, modRevision: entry?.modRevision ?? 0 },
+            { key: names.frozen, modRevision: 0 },
+          ],
+          success: [{ key, value: encodeRecord({ ...record, value, set }) }],
+          failure: [key, names.frozen],
+        })
+        compaction.observe(result.revision)
+        if (result.succeeded) return { done: undefined }
+        entries = result.entries
+      }
+      return undefined
     })
   }
 

@@ -135,8 +135,8 @@ export class Owner {
         // What was sent compares a revision that is past: it has succeeded, and is in the record, or never will.
         if (result.known.modRevision !== known.modRevision) inDoubt = false
         known = result.known
+        // No pause: what is known is fresh, and who waits now loses to those who do not.
         lane.record = { record: known.record, modRevision: known.modRevision }
-        if (tries > 1) await this.#pause(PAUSE_MS)
       } catch (error) {
         if (error instanceof LeaseGoneError) continue
         if (!(error instanceof CounterError)) throw error

@@ -67,6 +67,44 @@ test('an owner that does not answer costs nothing: the node asks for the same ba
   }
 })
 
+test('nodes that do not hear of each other share a sequence, and none starves', async () => {
+  const cluster = new VirtualEtcd()
+  for (const { node } of cluster.nodes) {
+    cluster.thoughtDead.set(node, new Set(cluster.nodes.map((other) => other.node).filter((other) => other !== node)))
+  }
+  const endMs = cluster.clock.monotonicMs() + 3000
+  const counts = await cluster.settle(
+    Promise.all(
+      cluster.nodes.map(async ({ engine }) => {
+        let count = 0
+        for (; cluster.clock.monotonicMs() < endMs; count++) await engine.next('a')
+        return count
+      }),
+    ),
+  )
+  const sum = counts.reduce((total, count) => total + count)
+  assert.ok(Math.min(...counts) > sum / 10, `${counts}`)
+})
+
+test('a value can be set while others take numbers all the time', async () => {
+  const cluster = new VirtualEtcd({ nodes: 2 })
+  cluster.thoughtDead.set(0, new Set([1]))
+  const [one, other] = cluster.nodes as [(typeof cluster.nodes)[0], (typeof cluster.nodes)[0]]
+  let isOver = false
+  const taking = Array.from({ length: 4 }, async () => {
+    while (!isOver) await one.engine.next('a')
+  })
+  const startMs = cluster.clock.monotonicMs()
+  for (let round = 1; round <= 20; round++) {
+    await cluster.settle(other.engine.set('a', round * 1_000_000, { force: false }))
+    assert.ok((await cluster.settle(one.engine.get('a'))) >= round * 1_000_000)
+  }
+  const tookMs = cluster.clock.monotonicMs() - startMs
+  assert.ok(tookMs < 20 * 100, `a set took ${tookMs / 20} ms of the virtual clock`)
+  isOver = true
+  await cluster.settle(Promise.all(taking))
+})
+
 test('a store that surely did nothing is said so, one that may have is UNKNOWN, and the same key then tells', async () => {
   const cluster = new VirtualEtcd({ nodes: 1 })
   const { engine, kv } = cluster.nodes[0]!
