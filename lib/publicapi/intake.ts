@@ -8,6 +8,7 @@ import { charsetOf, collectBody, mediaTypeOf, readBody } from './body.ts'
 import { increment, JSON_BYTES_MAX, readDelta, text } from './contract.ts'
 import type { Exchange } from './endpoint.ts'
 import { addIncrements, INCREMENT } from './increments.ts'
+import { scanIncrements } from './increments-scan.ts'
 import { readJson } from './json.ts'
 import type { Fingerprint } from './once.ts'
 import { fingerprintOf } from './once.ts'
@@ -98,9 +99,20 @@ export class Intake {
   async increments(exchange: Exchange): Promise<Filled & { readonly items: number }> {
     const fingerprint = fingerprintOf(exchange.incoming)
     checkJsonType(exchange)
-    const items = itemsOf(readJson(await this.#json(exchange, fingerprint)), INCREMENT)
-    const tally = this.#options.scratch.filled((empty) => addIncrements(empty, items))
-    return { tally, fingerprint, items: items.length }
+    const body = await this.#json(exchange, fingerprint)
+    let items = 0
+    const tally = this.#options.scratch.filled((empty) => {
+      const scanned = scanIncrements(empty, body)
+      if (scanned !== undefined) {
+        items = scanned
+        return
+      }
+      empty.reset()
+      const list = itemsOf(readJson(body), INCREMENT)
+      addIncrements(empty, list)
+      items = list.length
+    })
+    return { tally, fingerprint, items }
   }
 
   /** What to add to the counter that the path names. */

@@ -6,7 +6,7 @@
 import { CounterError } from '../base/errors.ts'
 import type { NameHash } from '../base/hash.ts'
 import { Block, blockBytes, SLICE_BYTES } from './block.ts'
-import { AMOUNT_WORDS, Kernel } from './kernel.ts'
+import { AMOUNT_WORDS, Kernel, WORDS_MAX } from './kernel.ts'
 import { nameBytes } from './lower.ts'
 import { nameTooLong, SpaceTokenizer } from './spaces.ts'
 import { WordTokenizer } from './words.ts'
@@ -168,6 +168,34 @@ export class Tally {
     amounts[at] = lowSum
     amounts[at + 1] = highSum
     if (minus && (low > 0 || high > 0)) this.subtracted = true
+  }
+
+  /**
+   * Adds 1 to each name, as add() does, without a string for any of them. No text may be open.
+   * @param edges where each name starts in `source`, and where it ends; in order
+   * @throws CounterError NAME_TOO_LONG, COUNT_OVERFLOW; the tally then needs a reset()
+   */
+  addOnes(source: Uint8Array, edges: Uint32Array, count: number): void {
+    const { kernel, nameBytesMax } = this
+    for (let from = 0; from < count; ) {
+      // As many as fit are copied in one go, with what lies between them.
+      const start = edges[from * 2]!
+      const input = kernel.area + this.inputOffset
+      let to = from
+      for (; to < count && to - from < WORDS_MAX; to++) {
+        const nameStart = edges[to * 2]!
+        const nameEnd = edges[to * 2 + 1]!
+        if (nameEnd - nameStart > nameBytesMax) throw nameTooLong('a name', nameBytesMax)
+        if (nameEnd - start > nameBytesMax + INPUT_BYTES) break
+        kernel.edges[(to - from) * 2] = input + nameStart - start
+        kernel.edges[(to - from) * 2 + 1] = input + nameEnd - start
+      }
+      kernel.bytes.set(source.subarray(start, edges[to * 2 - 1]!), input)
+      kernel.take(to - from, 1)
+      this.added += to - from
+      if (kernel.overflow) throw countOverflow()
+      from = to
+    }
   }
 
   /** Takes a part of the kernel's memory, which starts with the open word unless `spaces` has that. */
