@@ -1,6 +1,7 @@
 // Pieces whose names belong to other shards by now, cut anew by the present map. They are read back from their bodies: this happens only while
 // slots move, and nothing is kept for it otherwise.
 
+import { utf8 } from '../base/utf8.ts'
 import { PIECE_ITEMS_MAX, type Piece } from './pieces.ts'
 
 /** A thing in a body: a counter's name and amount, or an item's id and tenant. */
@@ -12,12 +13,11 @@ export interface Entry {
 
 const BYTES_MAX = 1024 * 1024 - 64
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 /** What a piece has; undefined when its body has no list, so that the path says what it is about. */
 export function entriesOf({ body }: Piece): Entry[] | undefined {
   if (body === undefined) return undefined
-  const { items } = JSON.parse(decoder.decode(body)) as { items?: { name?: string; id?: string }[] }
+  const { items } = JSON.parse(utf8.decode(body)) as { items?: { name?: string; id?: string }[] }
   return items?.map((item) => ({ name: (item.name ?? item.id)!, json: JSON.stringify(item) }))
 }
 

@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import { nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import type { NameHash } from '../base/hash.ts'
+import { utf8 } from '../base/utf8.ts'
 import { type Count, Replica } from '../storage/index.ts'
 import type { Disk } from './disk.ts'
 import { readRecords } from './frame.ts'
@@ -113,20 +114,18 @@ export async function inspect(disk: Disk, directory: string, clock: Clock, hash:
 
 /** Each item that is not deleted with its tenant, in order of arrival. */
 export function* itemsOf({ items }: Replica): Generator<{ id: string; tenant: string }, void> {
-  const decoder = new TextDecoder()
   for (let row = 0; row < items.ids.rowCount; row++) {
     const tenant = items.cells.tenantOf(row)
-    if (tenant > 0) yield { id: decoder.decode(items.ids.nameOf(row)), tenant: decoder.decode(items.tenants.nameOf(tenant - 1)) }
+    if (tenant > 0) yield { id: utf8.decode(items.ids.nameOf(row)), tenant: utf8.decode(items.tenants.nameOf(tenant - 1)) }
   }
 }
 
 /** Each name with its value, in order of arrival; rows that are known by key only are given as `crc64:` and 16 digits. */
 export function* namesOf(replica: Replica): Generator<{ name: string; value: Count }, void> {
-  const decoder = new TextDecoder()
   for (let row = 0; row < replica.table.rowCount; row++) {
     const bytes = replica.table.nameOf(row)
     const isKey = replica.table.nameLength(row) === 0
-    const name = isKey ? `crc64:${Buffer.from(bytes).reverse().toString('hex')}` : decoder.decode(bytes)
+    const name = isKey ? `crc64:${Buffer.from(bytes).reverse().toString('hex')}` : utf8.decode(bytes)
     yield { name, value: replica.valueOf(row) }
   }
 }

@@ -3,6 +3,7 @@
 
 import { assert } from '../base/assert.ts'
 import type { ByteReader, ByteWriter } from '../base/bytes.ts'
+import { utf8 } from '../base/utf8.ts'
 
 /** undefined takes the note away. */
 export type NoteChange = readonly [key: string, value: Uint8Array | undefined]
@@ -15,7 +16,6 @@ const GONE = 0
 const THERE = 1
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 export class Notes {
   readonly #notes = new Map<string, Uint8Array>()
@@ -42,7 +42,7 @@ export class Notes {
     while (reader.left > 0) {
       const flag = reader.uint8()
       if (flag > THERE) reader.fail(`unknown flag ${flag} of a note`)
-      const key = decoder.decode(reader.sized())
+      const key = utf8.decode(reader.sized())
       this.#set(key, flag === THERE ? reader.sized().slice() : undefined)
     }
   }

@@ -5,6 +5,7 @@
 import type { ByteReader, ByteWriter } from '../base/bytes.ts'
 import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
+import { utf8 } from '../base/utf8.ts'
 
 export interface StoredReply {
   readonly status: number
@@ -118,7 +119,6 @@ export class Replies {
 }
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 function writeEntry(writer: ByteWriter, entry: Entry): void {
   writer.sized(encoder.encode(entry.key))
@@ -130,12 +130,12 @@ function writeEntry(writer: ByteWriter, entry: Entry): void {
 }
 
 function readEntry(reader: ByteReader): Entry {
-  const key = decoder.decode(reader.sized())
+  const key = utf8.decode(reader.sized())
   const fingerprint = reader.raw(FINGERPRINT_BYTES).slice()
   const at = reader.uint64()
   const status = reader.varint()
-  const contentType = decoder.decode(reader.sized())
-  const body = decoder.decode(reader.sized())
+  const contentType = utf8.decode(reader.sized())
+  const body = utf8.decode(reader.sized())
   return { key, fingerprint, at, reply: { status, contentType, body }, inFlight: false }
 }
 

@@ -2,24 +2,28 @@
 // Operations go to the home, many in one call, and their results come back in the same order. `ask` and `tell` come from the home: the
 // first to learn what a member knows, page by page, the second so that every member knows how far the sequences are.
 
-import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import { type ByteReader, ByteWriter } from '../base/bytes.ts'
 import { CounterError, type ErrorCode } from '../base/errors.ts'
 import {
-  type Mark,
-  type Opinion,
-  readStanding,
-  readTenure,
-  type Standing,
-  type Tenure,
-  writeStanding,
-  writeTenure,
-} from './home-tenure.ts'
-import { SEQUENCE_COUNT_MAX, SEQUENCE_KEY_BYTES_MAX, type SequenceValue } from './sequencer.ts'
+  ended,
+  many,
+  PAGE_MAX,
+  readerOf,
+  readFlag,
+  readKey,
+  readOptional,
+  readText,
+  readValues,
+  within,
+  writeOptional,
+  writeText,
+  writeValues,
+} from './home-parts.ts'
+import { readTenure, type Tenure, writeTenure } from './home-tenure.ts'
+import { SEQUENCE_COUNT_MAX, type SequenceValue } from './sequencer.ts'
 
 /** Operations of one call at most; a list is one by itself. */
 export const OPERATIONS_MAX = 1024
-/** Marks in one message, and entries of one page of a list, at most. */
-export const PAGE_MAX = 1000
 
 export type Operation =
   | { readonly kind: 'next'; readonly name: string; readonly count: number; readonly key: string | undefined }
@@ -67,15 +71,6 @@ export type Request =
   | ({ readonly kind: 'ask' } & Ask)
   | ({ readonly kind: 'tell' } & Told)
 
-/** An answer to `ask`: one page of the opinion. */
-export interface OpinionPage extends Standing {
-  readonly home: number
-  readonly members: readonly number[]
-  readonly marks: ReadonlyArray<readonly [name: string, mark: Mark]>
-  /** How many marks there are. */
-  readonly total: number
-}
-
 const KINDS = ['operations', 'ask', 'tell'] as const
 const OPERATIONS = ['next', 'get', 'list', 'set', 'freeze', 'thaw', 'look', 'recover', 'migrate'] as const
 const RESULTS = ['numbers', 'value', 'page', 'done', 'seen', 'failure', 'moved'] as const
@@ -99,9 +94,6 @@ const CODES: readonly ErrorCode[] = [
   'CLOSED',
 ]
 const TEXT_LENGTH_MAX = 2000
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 // Requests
 
@@ -280,109 +272,3 @@ function readFailure(reader: ByteReader): CounterError {
   if (code === undefined) return new CounterError('SEQUENCE_UNKNOWN', `the home of the sequences answered ${said}: ${message}`)
   return new CounterError(code, message, fix === undefined ? {} : { fix })
 }
-
-// Opinions
-
-export function encodeOpinion({ home, members, marks, total, ...standing }: OpinionPage): Uint8Array {
-  const writer = new ByteWriter(256)
-  writer.varint(home)
-  writeStanding(writer, standing)
-  writer.varint(members.length)
-  for (const node of members) writer.varint(node)
-  writer.varint(total)
-  writer.varint(marks.length)
-  for (const [name, { term, value }] of marks) {
-    writeText(writer, name)
-    writer.varint(term)
-    writer.varint(value)
-  }
-  return writer.written()
-}
-
-/** @throws CounterError SYNC_INVALID */
-export function decodeOpinion(bytes: Uint8Array): OpinionPage {
-  const reader = readerOf(bytes, 'what a member knows of sequences')
-  const home = reader.varint()
-  const standing = readStanding(reader)
-  const members = many(reader, Number.POSITIVE_INFINITY, () => reader.varint())
-  const total = reader.varint()
-  const marks = many(reader, PAGE_MAX, () => [readText(reader), { term: reader.varint(), value: reader.varint() }] as const)
-  ended(reader)
-  return { home, ...standing, members, total, marks }
-}
-
-/** Whether what was told fits what the member knows. */
-export const encodeAgreement = (agrees: boolean): Uint8Array => Uint8Array.of(Number(agrees))
-
-/** @throws CounterError SYNC_INVALID */
-export function decodeAgreement(bytes: Uint8Array): boolean {
-  const reader = readerOf(bytes, 'whether a member agrees about sequences')
-  const agrees = readFlag(reader)
-  ended(reader)
-  return agrees
-}
-
-/** An opinion whose pages are put together. */
-export const opinionOf = (node: number, page: OpinionPage, marks: Map<string, Mark>): Opinion => ({
-  node,
-  home: page.home,
-  tenure: page.tenure,
-  holding: page.holding,
-  members: page.members,
-  marks,
-})
-
-// Parts
-
-const readerOf = (bytes: Uint8Array, what: string): ByteReader => new ByteReader(bytes, 0, bytes.length, 'SYNC_INVALID', what)
-
-function many<Entry>(reader: ByteReader, max: number, read: () => Entry): Entry[] {
-  const count = reader.varint()
-  // Each takes a byte at least.
-  if (count > max || count > reader.left) reader.fail(`${count} entries`)
-  return Array.from({ length: count }, read)
-}
-
-function ended(reader: ByteReader): void {
-  if (reader.left > 0) reader.fail('bytes left over')
-}
-
-const writeText = (writer: ByteWriter, text: string): void => writer.sized(encoder.encode(text))
-const readText = (reader: ByteReader): string => decoder.decode(reader.sized())
-
-function writeOptional(writer: ByteWriter, text: string | undefined): void {
-  writer.uint8(Number(text !== undefined))
-  if (text !== undefined) writeText(writer, text)
-}
-
-const readOptional = (reader: ByteReader): string | undefined => (readFlag(reader) ? readText(reader) : undefined)
-
-function readKey(reader: ByteReader): string | undefined {
-  const key = readOptional(reader)
-  if (key !== undefined && (key === '' || Buffer.byteLength(key) > SEQUENCE_KEY_BYTES_MAX))
-    reader.fail('a key of no allowed length')
-  return key
-}
-
-function within(reader: ByteReader, min: number, max: number): number {
-  const value = reader.varint()
-  if (value < min || value > max) reader.fail(`${value} is not in [${min}, ${max}]`)
-  return value
-}
-
-function readFlag(reader: ByteReader): boolean {
-  const flag = reader.uint8()
-  if (flag > 1) reader.fail(`a flag of ${flag}`)
-  return flag === 1
-}
-
-function writeValues(writer: ByteWriter, values: readonly SequenceValue[]): void {
-  writer.varint(values.length)
-  for (const { name, value } of values) {
-    writeText(writer, name)
-    writer.varint(value)
-  }
-}
-
-const readValues = (reader: ByteReader): SequenceValue[] =>
-  many(reader, PAGE_MAX, () => ({ name: readText(reader), value: reader.varint() }))

@@ -4,6 +4,7 @@
 import { assert } from '../base/assert.ts'
 import { type Clock, nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
+import { strictUtf8 } from '../base/utf8.ts'
 import { flagsOf, isTotal, type Moving, SlotMap, slotOf } from '../cluster/index.ts'
 import {
   type Batch,
@@ -75,7 +76,6 @@ const REPLY: StoredReply = { status: 200, contentType: '', body: '' }
 /** An amount of a write ends below it. */
 const AMOUNT_LIMIT = 2n ** 64n
 const DIGITS = /^-?\d{1,40}$/
-const decoder = new TextDecoder('utf-8', { fatal: true })
 const encoder = new TextEncoder()
 
 export class ShardReplica {
@@ -122,11 +122,11 @@ export class ShardReplica {
       if (each === undefined) await nextTurn(this.#options.clock)
       else if (each.kind === 'counter') {
         if (isTotal(each.name)) continue
-        counters.push([decoder.decode(each.name), String(each.value)])
+        counters.push([strictUtf8.decode(each.name), String(each.value)])
         bytes += each.name.length
         next = each.next
       } else {
-        items.push([decoder.decode(each.id), decoder.decode(each.tenant)])
+        items.push([strictUtf8.decode(each.id), strictUtf8.decode(each.tenant)])
         bytes += each.id.length + each.tenant.length
         next = each.next
       }

@@ -7,6 +7,7 @@
 
 import { CounterError } from '../base/errors.ts'
 import { hashName, type NameHash } from '../base/hash.ts'
+import { utf8 } from '../base/utf8.ts'
 import { ItemCells } from './item-cells.ts'
 import type { DecodedItems } from './item-delta.ts'
 import { STAMP_MAX } from './item-delta.ts'
@@ -30,7 +31,6 @@ export interface Item {
 }
 
 const MICROSECONDS = 1000
-const decoder = new TextDecoder()
 
 export class Items {
   readonly ids: Table
@@ -274,7 +274,7 @@ export class Items {
     if (row === -1) return undefined
     const tenant = this.cells.tenantOf(row)
     if (tenant === 0) return undefined
-    return { id, tenant: decoder.decode(this.tenants.nameOf(tenant - 1)), stamp: this.cells.stampOf(row) }
+    return { id, tenant: utf8.decode(this.tenants.nameOf(tenant - 1)), stamp: this.cells.stampOf(row) }
   }
 
   /** How many items the tenant has. Cost: a probe. */

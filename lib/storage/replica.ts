@@ -8,6 +8,7 @@ import { assert } from '../base/assert.ts'
 import { ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
 import { CounterError } from '../base/errors.ts'
 import { hashName, type NameHash } from '../base/hash.ts'
+import { utf8 } from '../base/utf8.ts'
 import { AMOUNT_WORDS, type Batch } from './batch.ts'
 import { Claims } from './claims.ts'
 import { CELL_WORDS, Column, SPAN_SHIFT } from './column.ts'
@@ -305,7 +306,7 @@ export class Replica {
   }
 
   #refuseOverflow(row: number): never {
-    const name = new TextDecoder().decode(this.table.nameOf(row).subarray(0, 80))
+    const name = utf8.decode(this.table.nameOf(row).subarray(0, 80))
     throw new CounterError('COUNT_OVERFLOW', `the count of '${name}' would pass 2^64 - 1 on this node`, {
       fix: 'use a new name; a count ends at 18446744073709551615 a node, in each direction',
     })

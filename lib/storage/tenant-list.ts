@@ -1,6 +1,7 @@
 // Tenants in the order of their names' bytes, for lists. The order is made when a list is asked for, and kept: what has come since is
 // sorted and merged in, in steps of a few milliseconds.
 
+import { utf8 } from '../base/utf8.ts'
 import type { Items } from './items.ts'
 
 /** Rows that are sorted, merged or looked at in a step. */
@@ -50,7 +51,7 @@ export class TenantList {
       const count = items.countAt(row)
       if (count === 0) continue
       if (found.length === limit) return { tenants: found, more: true }
-      found.push({ tenant: new TextDecoder().decode(name), count })
+      found.push({ tenant: utf8.decode(name), count })
     }
     return { tenants: found, more: false }
   }

@@ -27,8 +27,8 @@ function sync(from: Replica, to: Replica): number {
   return news
 }
 
-const IDS = ['a', 'b', 'c', 'ä', '__proto__', 'x'.repeat(300)]
-const TENANTS = ['t1', 't2', 'constructor']
+const IDS = ['a', 'b', 'c', 'ä', '__proto__', 'x'.repeat(300), '\ufeffa']
+const TENANTS = ['t1', 't2', 'constructor', '\ufefft1']
 const changeOf = fc.record({ id: fc.constantFrom(...IDS), tenant: fc.option(fc.constantFrom(...TENANTS), { nil: undefined }) })
 const batchOf = fc.array(changeOf, { minLength: 1, maxLength: 5 })
 
