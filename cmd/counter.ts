@@ -15,6 +15,7 @@ import { register as registerMaelstrom } from './maelstrom.ts'
 import { register as registerSequence } from './sequence.ts'
 import { register as registerServe } from './serve.ts'
 import { register as registerSharded } from './sharded.ts'
+import { register as registerShards } from './shards.ts'
 import { register as registerTenants } from './tenants.ts'
 import { VERSION } from './version.ts'
 
@@ -25,6 +26,7 @@ const EXAMPLES = `Examples:
   counter inspect ./data                       check a data directory, and see what is in it
   counter import data/base0                    take in the original's data file, a backup, or lines of name and count
   counter sharded                              three shards and an aggregator, on ports 3000 to 3002 and 4000
+  counter shards                               which shard has how many of the names; add one, even out
   counter cluster                              the members of the cluster, and what each lacks of the others
   counter sequence next orders                 the next number, each once in the whole cluster
   counter items load items.ndjson              give the items of a file to their tenants
@@ -51,6 +53,7 @@ for (const register of [
   registerSequence,
   registerAggregate,
   registerSharded,
+  registerShards,
   registerMaelstrom,
 ])
   register(program)

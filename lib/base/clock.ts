@@ -26,3 +26,6 @@ export const systemClock: Clock = {
 
 /** Resolves in a later turn of the event loop, so that long work can be cut into slices. */
 export const nextTurn = (clock: Clock): Promise<void> => new Promise((resolve) => clock.soon(resolve))
+
+/** Resolves after `ms`, and keeps the process alive until then: for commands that have nothing else to wait for. */
+export const hold = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms))

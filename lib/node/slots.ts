@@ -52,7 +52,7 @@ export function createShard({ store, cluster, replication, clock, hash, nameByte
     store: guardStore(store, custody),
     cluster: {
       ...cluster,
-      acceptItems: async (changes, accept, reply, once) => {
+      acceptItems: (changes, accept, reply, once) => {
         check(custody.refusal(slotsOf(changes)))
         return custody.track(cluster.acceptItems(changes, accept, versioned(custody, reply, once), once))
       },
@@ -69,14 +69,14 @@ export const createKeptSlots = (custody: Custody): ApiSlots => ({
 function guardStore(store: Store, custody: Custody): ApiStore {
   return {
     admit: (batch) => store.admit(batch),
-    increment: async (batch, reply, once) => {
+    increment: (batch, reply, once) => {
       check(custody.refusal(slotsOfBatch(batch)))
       return store.increment(batch, versioned(custody, reply, once), once)
     },
     replay: (once) => store.replay(once),
     vector: () => store.vector(),
     value: (name) => store.value(name),
-    changeItems: async (changes, reply, once) => {
+    changeItems: (changes, reply, once) => {
       check(custody.refusal(slotsOf(changes)))
       return custody.track(store.changeItems(changes, versioned(custody, reply, once), once))
     },

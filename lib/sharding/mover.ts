@@ -12,6 +12,8 @@ import type { Contents, Digest, Known, ShardPort, View } from './port.ts'
 export interface MoverOptions {
   /** The replicas of each shard, by its number. */
   readonly shards: readonly (readonly ShardPort[])[]
+  /** A replica that the map names and `shards` does not. */
+  readonly connect: (url: string) => ShardPort
   /** Slots that are on their way at a time. Higher: fewer versions; writes to them wait longer. */
   readonly slotsMax: number
   /** How long a former owner is asked for kept replies, in milliseconds. */
@@ -59,30 +61,17 @@ export class Mover {
 
   /** @throws CounterError SLOTS_CONFLICT when no replica keeps a map, or one is another shard than it is named as */
   async survey(): Promise<Survey> {
-    const seen: Seen[][] = []
-    const silent: { url: string; why: unknown }[][] = []
-    await Promise.all(
-      this.#options.shards.map(async (ports, shard) => {
-        const looks = await Promise.allSettled(ports.map((port) => port.look()))
-        seen[shard] = []
-        silent[shard] = []
-        for (const [index, look] of looks.entries()) {
-          if (look.status === 'fulfilled') seen[shard]!.push({ port: ports[index]!, view: look.value })
-          else silent[shard]!.push({ url: ports[index]!.url, why: look.reason })
-        }
-      }),
-    )
-    let map: SlotMap | undefined
-    for (const [shard, own] of seen.entries()) {
-      for (const { port, view } of own) {
-        if (view.kept === undefined) continue
-        if (view.kept.shard !== shard) throw misnamed(port, view.kept.shard, shard)
-        if (map === undefined || view.kept.map.version > map.version) map = SlotMap.read(view.kept.map)
-      }
+    const { shards, connect } = this.#options
+    const groups = await Promise.all(shards.map(lookAt))
+    let map = newestOf(groups)
+    for (let shard = groups.length; map !== undefined && shard < map.shards; shard++) {
+      const urls = map.urls[shard]
+      if (urls === undefined) throw unnamed(map.shards, shards.length)
+      groups.push(await lookAt(urls.map(connect)))
+      map = newestOf(groups)
     }
     if (map === undefined) throw unmapped()
-    if (map.shards > seen.length) throw unnamed(map.shards, seen.length)
-    return { map, seen, silent }
+    return { map, seen: groups.map(({ seen }) => seen), silent: groups.map(({ silent }) => silent) }
   }
 
   /**
@@ -267,6 +256,34 @@ export class Mover {
   }
 }
 
+interface Group {
+  readonly seen: Seen[]
+  readonly silent: { readonly url: string; readonly why: unknown }[]
+}
+
+async function lookAt(ports: readonly ShardPort[]): Promise<Group> {
+  const group: Group = { seen: [], silent: [] }
+  const looks = await Promise.allSettled(ports.map((port) => port.look()))
+  for (const [index, look] of looks.entries()) {
+    if (look.status === 'fulfilled') group.seen.push({ port: ports[index]!, view: look.value })
+    else group.silent.push({ url: ports[index]!.url, why: look.reason })
+  }
+  return group
+}
+
+/** The newest map that is kept. @throws CounterError SLOTS_CONFLICT when a replica is another shard than it is named as */
+function newestOf(groups: readonly Group[]): SlotMap | undefined {
+  let map: SlotMap | undefined
+  for (const [shard, { seen }] of groups.entries()) {
+    for (const { port, view } of seen) {
+      if (view.kept === undefined) continue
+      if (view.kept.shard !== shard) throw misnamed(port, view.kept.shard, shard)
+      if (map === undefined || view.kept.map.version > map.version) map = SlotMap.read(view.kept.map)
+    }
+  }
+  return map
+}
+
 /** Waits until one replica knows all that the others said they know. */
 async function know({ port }: Seen, all: readonly Seen[]): Promise<void> {
   const known: Known[] = all.flatMap(({ view }) => view.known)
@@ -289,8 +306,7 @@ function nodeOf(group: readonly Seen[], node: number, shard: number): Seen {
 
 function unreachable(shard: number, url: string, cause: unknown): CounterError {
   const why = cause instanceof Error ? cause.message : String(cause)
-  return new CounterError('PEER_UNREACHABLE', `${url}, a replica of shard ${shard}, does not answer: ${why}`, {
-    cause,
+  return new CounterError('PEER_UNREACHABLE', `shard ${shard} misses a replica: ${why.includes(url) ? why : `${url}: ${why}`}`, {
     fix: 'slots move only while all replicas of both shards answer: start it, or remove it from its cluster and from COUNTER_SHARDS',
   })
 }

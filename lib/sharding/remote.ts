@@ -90,7 +90,10 @@ export class RemoteReplica implements ShardPort {
     try {
       reply = await transport.call(url, { method, path, headers, ...(body && { body: JSON.stringify(body) }) }, timeoutMs)
     } catch (cause) {
-      throw new CounterError('PEER_UNREACHABLE', cause instanceof Error ? cause.message : String(cause), { cause })
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new CounterError('PEER_UNREACHABLE', `${url} does not answer: ${why}`, {
+        fix: 'run the same again when it answers; what has moved stays moved, and counts are as they were',
+      })
     }
     const answer = parse(reply.body)
     if (reply.status === 200 && answer !== undefined) return answer

@@ -127,6 +127,9 @@ export async function runHistory({ seed, replicas, faults = [] }: HistoryOptions
   const moverOf = (life: { alive: boolean }): Mover =>
     new Mover({
       shards: world.ports(life),
+      connect: (url) => {
+        throw new Error(`nobody is at ${url}`)
+      },
       slotsMax: SLOTS_MAX,
       formerMs: 60_000,
       now: () => cluster.clock.now(),

@@ -239,7 +239,7 @@ export class Asker {
       if (refusal !== undefined) return refusal
       const write = async (): Promise<void> => {
         // As when the log has no room at once.
-        if (this.world.below(4) === 0) await this.world.pause(this.world.below(300))
+        if (this.world.below(4) === 0) await this.world.pause(this.world.below(1_200))
         for (let wait = store.admit(batch); wait !== undefined; wait = store.admit(batch)) await wait
         const { at } = await store.increment(batch, () => plainReply())
         await everywhere(member, at)
@@ -255,7 +255,7 @@ export class Asker {
       const refusal = this.#refusal(member, slotsOfIds([id]))
       if (refusal !== undefined) return refusal
       const write = async (): Promise<void> => {
-        if (this.world.below(4) === 0) await this.world.pause(this.world.below(300))
+        if (this.world.below(4) === 0) await this.world.pause(this.world.below(1_200))
         const { at } = await member.node.store.changeItems([{ id, tenant }], () => plainReply())
         await everywhere(member, at)
       }

@@ -83,7 +83,8 @@ export async function runToEnd(
   return { ...exit, stdout: run.stdout(), stderr: run.stderr() }
 }
 
-function runCounter(
+/** Runs `counter` with these arguments. */
+export function runCounter(
   args: string[],
   env: Record<string, string>,
   { command = FROM_SOURCE, cwd }: Pick<StartOptions, 'command' | 'cwd'>,

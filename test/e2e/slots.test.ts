@@ -1,0 +1,239 @@
+// Slots that move between real shards, behind a real aggregator, while clients write and read all the time: whoever takes part is killed in each
+// phase, and in the end each write counts exactly once, whatever was shown in between never having been wrong.
+// time limit: 240 s
+
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { freePort } from '../support/fault-proxy.ts'
+import { HOT, Ledger, requestOf } from '../support/ledger.ts'
+import { Connection, readCounts, settle } from '../support/load.ts'
+import { type NodeProcess, runCounter, runToEnd, startNode, temporaryDirectory } from '../support/process.ts'
+import { buildCounter } from './built.ts'
+
+const CLIENTS = 6
+const NAMES = 20_000
+const test = suite('e2e/slots')
+const command = await buildCounter()
+
+const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
+const portOf = ({ url }: { url: string }): number => Number(new URL(url).port)
+
+type Phase = 'copy' | 'settle'
+interface MovingView {
+  readonly phase: Phase
+  readonly from: number
+  readonly to: number
+}
+
+/** What is on its way, as a shard that answers says. */
+async function movingAt(urls: readonly string[]): Promise<MovingView | undefined> {
+  for (const url of urls) {
+    try {
+      const { moving } = (await (await fetch(`${url}/v1/cluster/slots`)).json()) as { moving?: MovingView }
+      if (moving !== undefined) return moving
+    } catch {
+      // It has just been killed.
+    }
+  }
+  return undefined
+}
+
+/** Writes and reads until `stop`; says what was shown that cannot be. */
+class Clients {
+  // Without a key a text may be counted by one of its shards alone.
+  readonly ledger = new Ledger({ keyedEvery: 1 })
+  readonly wrong: string[] = []
+  reads = 0
+  #going = true
+  #acknowledged = 0
+  #items = { begun: 0, acknowledged: 0 }
+  /** Of one name, without keys: what was sent, less what was certainly refused. */
+  #plain = { begun: 0, acknowledged: 0 }
+  readonly #port: number
+  readonly #running: Promise<void>[]
+
+  constructor(port: number) {
+    this.#port = port
+    this.#running = [
+      ...Array.from({ length: CLIENTS }, () => this.#write()),
+      this.#give(),
+      this.#increment(),
+      this.#look('/v1/counters/hot', 'valueString', () => [this.#acknowledged, this.ledger.ops.length]),
+      this.#look('/v1/counters/plain', 'valueString', () => [this.#plain.acknowledged, this.#plain.begun]),
+      this.#look('/v1/tenants/t/count', 'count', () => [this.#items.acknowledged, this.#items.begun]),
+    ]
+  }
+
+  async stop(): Promise<void> {
+    this.#going = false
+    await Promise.all(this.#running)
+  }
+
+  get items(): { readonly begun: number; readonly acknowledged: number } {
+    return this.#items
+  }
+
+  get plain(): { readonly begun: number; readonly acknowledged: number } {
+    return this.#plain
+  }
+
+  /** Ops with keys, each sent until it is acknowledged. */
+  async #write(): Promise<void> {
+    const connection = new Connection(this.#port)
+    while (this.#going) {
+      const op = this.ledger.begin()
+      do {
+        const outcome = await connection.request(requestOf(op))
+        settle(this.ledger, op, outcome)
+        if (outcome.kind === 'answered' && outcome.status !== 200) {
+          if (![409, 503, 504].includes(outcome.status)) this.wrong.push(`${op.name}: ${JSON.stringify(outcome)}`)
+          await pause(20)
+        }
+      } while (op.state !== 'acknowledged')
+      this.#acknowledged++
+    }
+    connection.close()
+  }
+
+  async #increment(): Promise<void> {
+    const connection = new Connection(this.#port)
+    while (this.#going) {
+      this.#plain.begun++
+      const outcome = await connection.request({ method: 'POST', path: '/v1/counters/plain/increments', headers: {}, body: '' })
+      if (outcome.kind === 'answered' && outcome.status === 200) this.#plain.acknowledged++
+      else if (outcome.kind === 'answered' && outcome.body.includes('"applied":"no"')) this.#plain.begun--
+    }
+    connection.close()
+  }
+
+  async #give(): Promise<void> {
+    const connection = new Connection(this.#port)
+    while (this.#going) {
+      const body = JSON.stringify({ items: [{ id: `item-${this.#items.begun++}`, tenant: 't' }] })
+      let given = false
+      while (this.#going && !given) {
+        const headers = { 'Content-Type': 'application/json' }
+        const outcome = await connection.request({ method: 'POST', path: '/v1/items', headers, body })
+        given = outcome.kind === 'answered' && outcome.status === 200
+        if (!given) await pause(20)
+      }
+      if (given) this.#items.acknowledged++
+    }
+    connection.close()
+  }
+
+  /** Reads a number that only grows, and holds it against what it may be. */
+  async #look(path: string, field: string, bounds: () => readonly [least: number, most: number]): Promise<void> {
+    let shown = 0
+    while (this.#going) {
+      const [least] = bounds()
+      const floor = shown
+      const response = await fetch(`http://127.0.0.1:${this.#port}${path}?require=complete`)
+      const body = (await response.json()) as Record<string, unknown>
+      if (response.status === 200) {
+        this.reads++
+        const value = Number(body[field])
+        const [, most] = bounds()
+        if (!(value >= least && value <= most)) this.wrong.push(`${path} shows ${value}, which lies in ${least} to ${most}`)
+        if (value < floor) this.wrong.push(`${path} shows ${value} after ${floor}`)
+        shown = Math.max(shown, value)
+      } else if (response.status !== 503) this.wrong.push(`${path}: ${JSON.stringify(body)}`)
+      await pause(5)
+    }
+  }
+}
+
+test('each write counts exactly once while slots move and whoever takes part is killed in each phase', async () => {
+  const { path, remove } = temporaryDirectory()
+  const ports = await Promise.all([freePort(), freePort(), freePort()])
+  const urls = ports.map((port) => `http://127.0.0.1:${port}`)
+  const startShard = (shard: number): Promise<NodeProcess> =>
+    startNode({
+      dataDir: `${path}/s${shard}`,
+      command,
+      env: { COUNTER_PUBLIC_PORT: String(ports[shard]), COUNTER_LOG_LEVEL: 'error' },
+    })
+  const shards = await Promise.all(ports.map((_, shard) => startShard(shard)))
+  const first = urls.slice(0, 2).join(',')
+  const aggregator = await startNode({
+    dataDir: `${path}/a`,
+    command,
+    args: ['aggregate'],
+    env: { COUNTER_SHARDS: first, COUNTER_LOG_LEVEL: 'error', COUNTER_SHARD_TIMEOUT: '3s' },
+  })
+  const env = { COUNTER_SHARDS: first }
+  const order = (args: readonly string[]) => runToEnd(['shards', ...args], env, command)
+  let clients: Clients | undefined
+  try {
+    const text = Array.from({ length: NAMES }, (_, index) => `w${index}`).join(' ')
+    assert.is((await fetch(`${aggregator.url}/keywords`, { method: 'POST', body: text })).status, 200)
+    const plan = await order(['add', '--dry-run', urls[2]!])
+    assert.match(plan.stdout, /shard 0 gives 2730 slots to shard 2: about 3\d\d\d names/)
+    assert.is(await movingAt(urls), undefined, 'a plan moves nothing')
+    clients = new Clients(portOf(aggregator))
+
+    // To the new shard and away from it again, in turn.
+    const killed: string[] = []
+    let goal = ['add', urls[2]!]
+    for (const phase of ['copy', 'settle'] as const) {
+      for (const role of ['mover', 'source', 'target'] as const) {
+        const mover = runCounter(['shards', ...goal], env, { command })
+        let ended = false
+        void mover.exited.then(() => (ended = true))
+        let moving: MovingView | undefined
+        while (!ended && moving?.phase !== phase) moving = await movingAt(urls)
+        assert.ok(
+          moving !== undefined && moving.phase === phase,
+          `nothing was seen in ${phase}: ${mover.stdout()}${mover.stderr()}`,
+        )
+        if (role === 'mover') mover.child.kill('SIGKILL')
+        else {
+          const shard = role === 'source' ? moving.from : moving.to
+          await shards[shard]!.end('SIGKILL')
+          shards[shard] = await startShard(shard)
+        }
+        killed.push(`${role} in ${phase}`)
+        // The next run goes on in the middle of what this one leaves; this one, where it lives, goes on for a while or says who is missing.
+        await pause(300)
+        mover.child.kill('SIGINT')
+        const { code } = await mover.exited
+        const said = mover.stderr()
+        assert.ok(
+          role === 'mover' || code === 0 || /does not answer|answers with status 503|still lacks/.test(said),
+          `${killed.at(-1)}: exit code ${code}: ${said}`,
+        )
+        goal = goal[0] === 'add' ? ['remove', '2'] : ['add', urls[2]!]
+      }
+    }
+    const last = await order(['add', urls[2]!])
+    assert.is(last.code, 0, `${last.stdout}${last.stderr}`)
+    assert.match(last.stdout, 'done; the map is')
+    assert.match((await order([])).stdout, /\n2 +5461 .*\n.*nothing is on its way/)
+    const { reads } = clients
+    await clients.stop()
+    const { ledger, wrong, items, plain } = clients
+    assert.equal(wrong, [])
+    assert.ok(reads > 100 && ledger.ops.length > 500, `void: ${reads} reads, ${ledger.ops.length} writes`)
+    assert.equal(await ledger.check((names) => readCounts(portOf(aggregator), names)), [])
+    const { count } = (await (await fetch(`${aggregator.url}/v1/tenants/t/count?require=complete`)).json()) as { count: number }
+    assert.ok(count >= items.acknowledged && count <= items.begun, `${count} items of ${items.acknowledged} to ${items.begun}`)
+    const counts = await readCounts(portOf(aggregator), [...text.split(' '), 'plain'])
+    const shown = counts.get('plain')!
+    assert.ok(shown >= plain.acknowledged && shown <= plain.begun, `${shown} of ${plain.acknowledged} to ${plain.begun}`)
+    counts.delete('plain')
+    assert.equal(
+      [...counts].filter(([, value]) => value !== 1),
+      [],
+      'what nobody touched is what it was',
+    )
+    console.log(
+      `${ledger.ops.length} writes, ${items.begun} items, ${reads} reads of ${HOT} and a tenant; killed: ${killed.join(', ')}`,
+    )
+  } finally {
+    await clients?.stop().catch(() => {})
+    for (const node of [aggregator, ...shards]) await node.end('SIGKILL')
+    remove()
+  }
+})
+
+test.run()
