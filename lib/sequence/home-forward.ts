@@ -4,10 +4,10 @@
 
 import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
-import { unavailable } from './home-keeper.ts'
 import type { HomeMemory } from './home-memory.ts'
 import { decodeResults, encodeRequest, OPERATIONS_MAX, type Operation, type Result, type Results } from './home-messages.ts'
 import { type HomePeers, SERVICE } from './home-peers.ts'
+import { unavailable } from './home-trouble.ts'
 
 export interface ForwardOptions {
   readonly peers: HomePeers

@@ -7,9 +7,12 @@ import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { Gate } from './home-gate.ts'
 import type { HomeMemory } from './home-memory.ts'
-import { decodeOpinion, encodeRequest, type OpinionPage, opinionOf, PAGE_MAX } from './home-messages.ts'
+import { encodeRequest } from './home-messages.ts'
+import { decodeOpinion, type OpinionPage, opinionOf } from './home-opinions.ts'
+import { PAGE_MAX } from './home-parts.ts'
 import { type HomePeers, SERVICE } from './home-peers.ts'
 import { type Evidence, judge, lastOf, type Mark, type Opinion, type Tenure, type Verdict } from './home-tenure.ts'
+import { troubleOf, unavailable } from './home-trouble.ts'
 import { SEQUENCE_MAX, type Sequencer } from './sequencer.ts'
 
 export interface KeeperOptions {
@@ -302,31 +305,4 @@ async function* all(local: Sequencer) {
     if (!more) return
     after = sequences.at(-1)!.name
   }
-}
-
-function troubleOf(node: number, { kind, why }: Extract<Verdict, { why: string }>): CounterError {
-  const home = `node ${node} is the home of the sequences`
-  switch (kind) {
-    case 'wait':
-      return unavailable(
-        `${home} and gives no numbers yet: ${why}`,
-        'Start the nodes that are missing; those that are gone for good are taken out with `counter cluster remove`. ' +
-          'When there are none to be found: `counter sequence recover --ahead 0 --force`.',
-      )
-    case 'conflict':
-      return unavailable(
-        `${home} by its own settings, but ${why}`,
-        'Set COUNTER_SEQUENCE_HOME to the same node on all nodes, and restart those where it was another.',
-      )
-    case 'lost':
-      return unavailable(
-        `${home} and refuses to give numbers, some of which may have been given before: ${why}`,
-        'Let it go on above all that was given: `counter sequence recover --ahead 1000` starts each sequence 1000 above the ' +
-          'greatest number that any node has heard of.',
-      )
-  }
-}
-
-export function unavailable(message: string, fix?: string): CounterError {
-  return new CounterError('SEQUENCE_UNAVAILABLE', message, fix === undefined ? {} : { fix })
 }

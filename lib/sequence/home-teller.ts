@@ -2,7 +2,9 @@
 // last, and a new member all of them. What they have heard is what a home that has lost its directory is caught by.
 
 import type { Logger } from '../base/log.ts'
-import { decodeAgreement, encodeRequest, PAGE_MAX } from './home-messages.ts'
+import { encodeRequest } from './home-messages.ts'
+import { decodeAgreement } from './home-opinions.ts'
+import { PAGE_MAX } from './home-parts.ts'
 import { type HomePeers, SERVICE } from './home-peers.ts'
 import type { Tenure } from './home-tenure.ts'
 import type { Sequencer, SequenceValue } from './sequencer.ts'

@@ -7,23 +7,17 @@ import type { Clock } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
+import { HomeCounter, said } from './home-counter.ts'
 import { Forward } from './home-forward.ts'
-import { Keeper, unavailable } from './home-keeper.ts'
+import { Keeper } from './home-keeper.ts'
 import { HomeMemory } from './home-memory.ts'
-import {
-  decodeRequest,
-  encodeAgreement,
-  encodeOpinion,
-  encodeResults,
-  type Operation,
-  type Operations,
-  PAGE_MAX,
-  type Result,
-  type Told,
-} from './home-messages.ts'
+import { decodeRequest, encodeResults, type Operation, type Operations, type Result, type Told } from './home-messages.ts'
+import { encodeAgreement, encodeOpinion } from './home-opinions.ts'
+import { PAGE_MAX } from './home-parts.ts'
 import { type HomePeers, SERVICE } from './home-peers.ts'
 import { Teller } from './home-teller.ts'
 import { contradicts } from './home-tenure.ts'
+import { unavailable } from './home-trouble.ts'
 import type { NoteStore } from './local-book.ts'
 import type { Migrated } from './migrate.ts'
 import {
@@ -79,6 +73,7 @@ export class HomeSequencer implements Sequencer {
   readonly #keeper: Keeper
   readonly #forward: Forward
   readonly #teller: Teller
+  readonly #counter: HomeCounter
   #cancel: (() => void) | undefined
   #ticking: Promise<void> = Promise.resolve()
   #started = false
@@ -93,6 +88,7 @@ export class HomeSequencer implements Sequencer {
     this.#keeper = new Keeper({ ...options, memory })
     this.#forward = new Forward({ ...options, memory, probeTimeoutMs: askTimeoutMs })
     this.#teller = new Teller({ local, peers, logger: options.logger, timeoutMs: askTimeoutMs })
+    this.#counter = new HomeCounter({ ...options, keeper: this.#keeper, teller: this.#teller })
     peers.serve(SERVICE, (payload, node) => this.#answer(payload, node))
   }
 
@@ -242,72 +238,11 @@ export class HomeSequencer implements Sequencer {
     signal?: AbortSignal,
   ): Promise<Extract<Result, { kind: Kind }>> {
     this.#checkOpen()
-    const result = this.#keeper.isHome ? await this.#carryOut(operation, signal) : await this.#forward.ask(operation, signal)
+    const result = this.#keeper.isHome
+      ? await this.#counter.carryOut(operation, signal)
+      : await this.#forward.ask(operation, signal)
     if (result.kind === kind) return result as Extract<Result, { kind: Kind }>
     throw new CounterError('SEQUENCE_UNKNOWN', `the home of the sequences answered with ${result.kind}, expected ${kind}`)
-  }
-
-  /** At the home: an operation of its own callers, or of another node. */
-  async #carryOut(operation: Operation, signal?: AbortSignal): Promise<Result> {
-    const keeper = this.#keeper
-    if (operation.kind === 'recover') {
-      await keeper.recover(operation.ahead, operation.force)
-      return { kind: 'done' }
-    }
-    if (operation.kind === 'look') {
-      if (!keeper.serves) await keeper.confirm()
-      const { frozen } = await this.#options.local.status()
-      return { kind: 'seen', frozen, trouble: keeper.trouble && said(keeper.trouble) }
-    }
-    if (operation.kind === 'set' && operation.force) return keeper.runAlone(() => this.#force(operation.name, operation.value))
-    if (operation.kind === 'thaw') return keeper.runAlone(() => this.#thaw())
-    return keeper.run(() => this.#change(operation, signal))
-  }
-
-  /** What is given from now on was never moved: a new tenure says so, see succession.ts. */
-  async #thaw(): Promise<Result> {
-    const { local } = this.#options
-    if ((await local.status()).frozen) await this.#keeper.refound()
-    await local.thaw()
-    return { kind: 'done' }
-  }
-
-  async #force(name: string, value: number): Promise<Result> {
-    const { local } = this.#options
-    // What the others have heard would speak against this home for ever.
-    if (value < (await local.get(name))) await this.#keeper.refound()
-    await local.set(name, value, { force: true })
-    this.#teller.given(name, value)
-    return { kind: 'done' }
-  }
-
-  async #change(operation: Exclude<Operation, { kind: 'look' | 'recover' | 'thaw' }>, signal?: AbortSignal): Promise<Result> {
-    const { local } = this.#options
-    switch (operation.kind) {
-      case 'next': {
-        const { name, count, key } = operation
-        const numbers = await local.next(name, { count, key, signal })
-        if (!numbers.replayed) this.#teller.given(name, numbers.last)
-        return { kind: 'numbers', ...numbers }
-      }
-      case 'get':
-        return { kind: 'value', value: await local.get(operation.name) }
-      case 'list':
-        return { kind: 'page', ...(await local.list(operation)) }
-      case 'set': {
-        const { name, value } = operation
-        await local.set(name, value, { force: false })
-        this.#teller.given(name, value)
-        return { kind: 'done' }
-      }
-      case 'freeze':
-        await local.freeze()
-        return { kind: 'done' }
-      case 'migrate': {
-        const { sequences, keys, ahead } = await this.#options.migrate()
-        return { kind: 'moved', sequences, keys, ahead: ahead.slice(0, PAGE_MAX) }
-      }
-    }
   }
 
   async #answer(payload: Uint8Array, node: number): Promise<Uint8Array> {
@@ -346,7 +281,7 @@ export class HomeSequencer implements Sequencer {
   /** Never rejects: what one operation fails with is its caller's alone. */
   async #resultOf(operation: Operation): Promise<Result> {
     try {
-      return await this.#carryOut(operation)
+      return await this.#counter.carryOut(operation)
     } catch (error) {
       if (error instanceof CounterError) return { kind: 'failure', error }
       this.#options.logger.error({ err: error }, 'an operation on a sequence failed unexpectedly')
@@ -366,10 +301,4 @@ export class HomeSequencer implements Sequencer {
     }
     return agrees
   }
-}
-
-function said(error: unknown): string {
-  if (!(error instanceof CounterError)) return String(error)
-  const sentence = `${error.message.slice(0, 1).toUpperCase()}${error.message.slice(1)}.`
-  return error.fix === undefined ? sentence : `${sentence} ${error.fix}`
 }

@@ -3,7 +3,8 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { decodeRequest, encodeAgreement, encodeOpinion } from '../../lib/sequence/home-messages.ts'
+import { decodeRequest } from '../../lib/sequence/home-messages.ts'
+import { encodeAgreement, encodeOpinion } from '../../lib/sequence/home-opinions.ts'
 import { homeHistory } from './home-history.ts'
 import type { Between } from './home-world.ts'
 

@@ -5,18 +5,15 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CounterError } from '../../lib/base/errors.ts'
 import {
-  decodeAgreement,
-  decodeOpinion,
   decodeRequest,
   decodeResults,
-  encodeAgreement,
-  encodeOpinion,
   encodeRequest,
   encodeResults,
   type Operation,
   type Request,
   type Result,
 } from '../../lib/sequence/home-messages.ts'
+import { decodeAgreement, decodeOpinion, encodeAgreement, encodeOpinion } from '../../lib/sequence/home-opinions.ts'
 
 const test = suite('sequence/home-messages')
 const SEED = Number(process.env.SEED ?? 1)
