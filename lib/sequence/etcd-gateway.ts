@@ -226,11 +226,12 @@ function refusalOf(status: number, answer: Record<string, unknown> | undefined):
   return new EtcdRefusal(answer.code, said.slice(0, SAID_LENGTH_MAX))
 }
 
-const isSure = ({ code, message }: EtcdRefusal): boolean => SURE_CODES.has(code) || message.includes(DROPPED)
-
-/** A token that has expired, or that a member which was restarted does not know. */
+/** A token that has expired, that a member which was restarted does not know, or from before users were changed. */
 const isTokenRefused = ({ code, message }: EtcdRefusal): boolean =>
-  code === CODE.unauthenticated || message.includes('invalid auth token') || message.includes('old auth')
+  code === CODE.unauthenticated || /invalid auth token|auth store is old|revision in header is old/.test(message)
+
+const isSure = (refusal: EtcdRefusal): boolean =>
+  SURE_CODES.has(refusal.code) || refusal.message.includes(DROPPED) || isTokenRefused(refusal)
 
 /** Errors of undici when no connection came about, so that nothing was sent. */
 const NOT_SENT: ReadonlySet<unknown> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'])

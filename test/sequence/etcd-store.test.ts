@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { systemClock } from '../../lib/base/clock.ts'
+import { EtcdGateway } from '../../lib/sequence/etcd-gateway.ts'
 import { EtcdKv, type EtcdOptions } from '../../lib/sequence/index.ts'
 import { ask, type Etcd, etcdProgram, startEtcd } from '../support/etcd.ts'
 import { refusal } from './conformance.ts'
@@ -99,6 +100,11 @@ etcdProgram.test(test, 'a user and a password are shown, also to a member that h
     etcd.members[0]!.start()
     assert.is((await engine.next('a')).first, 2)
     assert.is(await engine.get('a'), 2)
+    // And tokens are of the users as they were.
+    const root = new EtcdGateway({ endpoints: etcd.urls, user: 'root', password: 'secret', deadlineMs: 1000, clock: systemClock })
+    await root.ask('/v3/auth/user/add', { name: 'another', password: 'x' })
+    await root.close()
+    assert.is((await engine.next('a')).first, 3)
     const refused = await refusal(stranger.next('a'))
     assert.is(refused.code, 'SEQUENCE_UNAVAILABLE')
     assert.match(`${refused.message} ${refused.fix}`, /does not let in the user counter.*password/)
