@@ -22,7 +22,7 @@ const SESSIONS = 3
 /** One step in so many time goes on, however much there is to do. */
 const HURRY = 32
 /** One history in so many has items and notes too; the others are what they were before there were any. */
-const ITEMS_EVERY = 3
+const ITEMS_EVERY = 4
 
 /** What a disk holds. */
 export interface Held {

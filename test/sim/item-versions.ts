@@ -23,6 +23,10 @@ export const ITEM_TENANTS = ['red', 'green', 'constructor'] as const
 
 /** Where items begin in what a store gives away: behind all rows of names. */
 const ITEMS_FROM = 2 ** 40
+/** Deltas of earlier versions have no items. */
+const ITEMS_VERSION = 2
+/** Making one takes longer than reading a small delta. */
+const SCRATCH = new DecodedDelta()
 
 /** Above 0 when the first is the later. */
 export function compareVersions(one: Version, other: Version): number {
@@ -37,9 +41,9 @@ export function isHeld(held: Versions, id: string, version: Version): boolean {
 
 /** The items of an encoded delta. */
 export function versionsOf(bytes: Uint8Array): Array<readonly [id: string, version: Version]> {
-  const delta = new DecodedDelta()
-  delta.decode(new ByteReader(bytes, 0, bytes.length, 'DELTA_INVALID', 'delta'))
-  return versionsIn(delta)
+  if (bytes[0]! < ITEMS_VERSION) return []
+  SCRATCH.decode(new ByteReader(bytes, 0, bytes.length, 'DELTA_INVALID', 'delta'))
+  return versionsIn(SCRATCH)
 }
 
 export function versionsIn({ items }: DecodedDelta): Array<readonly [id: string, version: Version]> {
