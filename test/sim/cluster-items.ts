@@ -1,5 +1,5 @@
-// The clients of a cluster that change and read items, on any node, for some of which the members vote first. Ids and tenants are few, so that what they write meets; what they are told
-// goes into the ledger and to the checkers.
+// The clients of a cluster that change and read items, on any node; for some changes the members vote first. Ids and tenants are few, so that what
+// they write meets; what they are told goes into the ledger and to the checkers.
 
 import { CounterError } from '../../lib/base/errors.ts'
 import type { Store, StoredReply } from '../../lib/persistence/index.ts'
