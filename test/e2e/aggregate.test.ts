@@ -1,5 +1,5 @@
 // Aggregators before real shards: killed, cut off and slow, read against a ledger of acknowledgements.
-// time limit: 240 s
+// time limit: 300 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -11,7 +11,7 @@ import { Connection, readCounts, settle } from '../support/load.ts'
 import { type NodeProcess, startNode, temporaryDirectory } from '../support/process.ts'
 import { buildCounter } from './built.ts'
 
-const OPS = Number(process.env.OPS ?? 800)
+const OPS = Number(process.env.OPS ?? 400)
 const CLIENTS = 16
 const random = seededRandom(Number(process.env.SEED ?? 1))
 const test = suite('e2e/aggregate')
