@@ -48,7 +48,10 @@ export function temporaryDirectory(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** Starts `counter serve`, or another command that serves, and waits until it is ready. Rejects with what it printed when it ends or takes too long. */
+/**
+ * Starts `counter serve`, or another command that serves, and waits until it is ready. Rejects with what it printed when it ends or takes
+ * too long.
+ */
 export async function startNode(options: StartOptions): Promise<NodeProcess> {
   const env = {
     ...(options.cwd === undefined && { COUNTER_DATA_DIR: options.dataDir }),
