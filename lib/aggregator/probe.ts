@@ -86,35 +86,46 @@ export class Prober {
   }
 
   async #find(shard: number, replica: Replica): Promise<Found> {
-    const { headers, timeoutMs, map, onMap } = this.#options
     try {
-      const shown = await replica.probe({ method: 'GET', path: PATH, headers }, timeoutMs)
-      if (shown.status !== 200) return { state: 'down', detail: statusText(shown) }
-      const kept = readKept(shown.body)
-      if (kept === undefined) return { state: 'conflict', detail: 'its answer about slots is none; is it a node of Counter?' }
-      if (kept.map !== undefined && kept.shard !== shard) return misplaced(kept.shard, shard)
-      // What is known by now may be later than what was known when it was asked.
-      const own = map()
-      if (kept.map?.tag === own.tag) return UP
-      if (kept.map !== undefined && kept.map.version >= own.version) {
-        return kept.map.version > own.version && onMap(kept.map) ? UP : otherMap(kept.map, own)
+      // While slots move the map may be another between the question and the answer.
+      for (let attempt = 1; ; attempt++) {
+        const found = await this.#findOnce(shard, replica)
+        if (found !== 'again') return found
+        if (attempt === ATTEMPTS)
+          return { state: 'conflict', detail: 'its map changed whenever it was given the one of this aggregator' }
       }
-      if (shard >= own.shards) return { state: 'conflict', detail: `the map ${own.tag} has no shard ${shard} yet` }
-      if (kept.map !== undefined && own.version === 1) return otherMap(kept.map, own)
-      const body = JSON.stringify({ ...own.plain(), shard })
-      const given = await replica.probe(
-        { method: 'POST', path: PATH, headers: { ...headers, 'content-type': 'application/json' }, body },
-        timeoutMs,
-      )
-      if (given.status === 200) return UP
-      return { state: given.status === 409 ? 'conflict' : 'down', detail: statusText(given) }
     } catch (error) {
       if (error instanceof Unanswered) return { state: 'down', detail: error.message }
       throw error
     }
   }
+
+  async #findOnce(shard: number, replica: Replica): Promise<Found | 'again'> {
+    const { headers, timeoutMs, map, onMap } = this.#options
+    const shown = await replica.probe({ method: 'GET', path: PATH, headers }, timeoutMs)
+    if (shown.status !== 200) return { state: 'down', detail: statusText(shown) }
+    const kept = readKept(shown.body)
+    if (kept === undefined) return { state: 'conflict', detail: 'its answer about slots is none; is it a node of Counter?' }
+    if (kept.map !== undefined && kept.shard !== shard) return misplaced(kept.shard, shard)
+    // What is known by now may be later than what was known when it was asked.
+    const own = map()
+    if (kept.map?.tag === own.tag) return UP
+    if (kept.map !== undefined && kept.map.version >= own.version) {
+      return kept.map.version > own.version && onMap(kept.map) ? UP : otherMap(kept.map, own)
+    }
+    if (shard >= own.shards) return { state: 'conflict', detail: `the map ${own.tag} has no shard ${shard} yet` }
+    const body = JSON.stringify({ ...own.plain(), shard })
+    const given = await replica.probe(
+      { method: 'POST', path: PATH, headers: { ...headers, 'content-type': 'application/json' }, body },
+      timeoutMs,
+    )
+    if (given.status === 200) return UP
+    return given.status === 409 ? 'again' : { state: 'down', detail: statusText(given) }
+  }
 }
 
+/** A map that differs whenever it is looked at is moved faster than this aggregator follows. */
+const ATTEMPTS = 10
 const UP: Found = { state: 'up', detail: '' }
 const NAME_AS_BEFORE = 'name the shards in COUNTER_SHARDS as they were first named'
 
