@@ -45,9 +45,16 @@ export class ShardGroup {
     return this.replicas.filter(({ state }) => state === 'up')
   }
 
-  /** The home of a key: always the same one of all, whether it lives or not. @param digest of the key */
+  /**
+   * The home of a key: the same one of all replicas whether it lives or not, and in whatever order they are named. One that is added takes over
+   * its share of the keys, and no other key changes its home (rendezvous hashing: Thaler and Ravishankar, 1998).
+   * @param digest of the key
+   */
   homeOf(digest: Uint8Array): Replica {
-    return this.replicas[((digest[0]! << 8) | digest[1]!) % this.replicas.length]!
+    return this.replicas.reduce((best, replica) => {
+      const difference = weightOf(digest, replica.url) - weightOf(digest, best.url)
+      return difference > 0 || (difference === 0 && replica.url > best.url) ? replica : best
+    })
   }
 
   /** The first good answer of any replica; the last bad one when there is none. Never rejects. */
@@ -149,4 +156,14 @@ function isUncounted(answer: Heard): boolean {
   if (answer instanceof Unanswered) return answer.silence !== 'unknown'
   const passing = answer.status === 503 || answer.status === 507 || answer.status === 421
   return passing && /"applied":"no"/.test(answer.body)
+}
+
+/** FNV-1a of the address and the digest, mixed as in MurmurHash3 so that addresses that differ little weigh differently. */
+function weightOf(digest: Uint8Array, url: string): number {
+  let hash = 0x811c9dc5
+  for (let at = 0; at < url.length; at++) hash = Math.imul(hash ^ url.charCodeAt(at), 0x01000193)
+  for (const byte of digest) hash = Math.imul(hash ^ byte, 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
 }

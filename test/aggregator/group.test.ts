@@ -112,6 +112,22 @@ test('a write with a key has one home, whoever lives, and goes nowhere else', as
   assert.equal(network.basesAsked(), [home.url])
 })
 
+test('the home of a key does not depend on the order of replicas, and one more takes its share alone', () => {
+  const network = new Network()
+  const digests = Array.from({ length: 600 }, (_, index) => Uint8Array.of(index & 255, index >> 8, 7, 7))
+  const homes = (urls: readonly string[]): string[] => {
+    const group = groupOf(network, urls)
+    return digests.map((digest) => group.homeOf(digest).url)
+  }
+  const before = homes([A, B, C])
+  assert.equal(homes([C, A, B]), before)
+  for (const url of [A, B, C]) assert.ok(Math.abs(before.filter((one) => one === url).length - 200) < 60, url)
+  const after = homes([A, B, C, 'http://d'])
+  const moved = after.filter((url, index) => url !== before[index])
+  assert.ok(moved.length > 90 && moved.length < 220, `${moved.length} moved`)
+  assert.ok(moved.every((url) => url === 'http://d'))
+})
+
 test('a keyed write whose answer was lost is sent again to its home, and gets the answer of the first', async () => {
   const network = new Network().does(A, 'break', ok('kept'))
   const group = groupOf(network, [A])
