@@ -7,8 +7,8 @@ import * as assert from 'uvu/assert'
 import { seededRandom } from '../../lib/base/random.ts'
 import { checkHistory } from '../sequence/history.ts'
 import { Cluster, type ClusterNode } from '../support/cluster.ts'
-import { ask, etcdProgram, startEtcd } from '../support/etcd.ts'
-import { runToEnd } from '../support/process.ts'
+import { ask, type Etcd, etcdProgram, startEtcd } from '../support/etcd.ts'
+import { type Command, runToEnd } from '../support/process.ts'
 import { buildCounter } from './built.ts'
 import { runSequenceClients } from './sequence-load.ts'
 
@@ -42,13 +42,23 @@ async function eventually(ask: () => Promise<Response>): Promise<string> {
 
 const next = (node: ClusterNode): Promise<string> => eventually(() => fetch(`${urlOf(node)}/next`, { method: 'POST' }))
 
+/** Starts the nodes. When they do not start, etcd ends too: its members would outlive this process. */
+async function startBeside(etcd: Etcd, env: Record<string, string>, command?: Command): Promise<Cluster> {
+  try {
+    return await Cluster.start({ nodes: 3, random, env, command: command ?? (await buildCounter()) })
+  } catch (error) {
+    await etcd.close()
+    throw error
+  }
+}
+
 etcdProgram.test(
   test,
   'each number is given once, in order, while nodes and members are killed, paused and cut off',
   async () => {
     const etcd = await startEtcd({ random })
     const env = { ...ENV, COUNTER_ETCD: etcd.proxyUrls.join() }
-    const cluster = await Cluster.start({ nodes: 3, random, env, command: await buildCounter() })
+    const cluster = await startBeside(etcd, env)
     try {
       for (const node of cluster.nodes) await next(node)
       let [isOver, kills] = [false, 0]
@@ -108,7 +118,7 @@ etcdProgram.test(
 etcdProgram.test(test, 'any one node and any one member may die, and numbers go on at once', async () => {
   const etcd = await startEtcd({ random })
   const env = { ...ENV, COUNTER_ETCD: etcd.proxyUrls.join() }
-  const cluster = await Cluster.start({ nodes: 3, random, env, command: await buildCounter() })
+  const cluster = await startBeside(etcd, env)
   try {
     const [one, two, three] = cluster.nodes as [ClusterNode, ClusterNode, ClusterNode]
     for (const [index, node] of cluster.nodes.entries()) assert.is(await next(node), `${index + 1}\n`)
@@ -136,7 +146,7 @@ etcdProgram.test(test, 'sequences move from a home to etcd without a number give
   const COUNTER_ETCD = etcd.proxyUrls.join()
   const command = await buildCounter()
   const env = { ...ENV, COUNTER_SEQUENCE_HOME: '1' }
-  const cluster = await Cluster.start({ nodes: 3, random, env, command })
+  const cluster = await startBeside(etcd, env, command)
   try {
     for (const [index, node] of cluster.nodes.entries()) assert.is(await next(node), `${index + 1}\n`)
     const keyed = { method: 'POST', headers: { 'Idempotency-Key': 'k' } }
