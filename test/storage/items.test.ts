@@ -152,6 +152,19 @@ test('of a write that is made during a walk all items go along when one of them 
   assert.equal([to.items.countOf('late'), to.items.countOf('old')], [5, 9998])
 })
 
+test('rows that cleaning moves out of the way of a walk are given all the same', () => {
+  const [from, to] = [replicaOf(0), replicaOf(1)]
+  const batch = (first: number): ItemChange[] => Array.from({ length: 512 }, (_, at) => ({ id: `${first + at}`, tenant: 't' }))
+  const count = 3 * LOG_CHUNK
+  for (let first = 0; first < count; first += 512) change(from, batch(first))
+  const walk = from.since(new VersionVector())
+  merge(to, walk.next().value!.delta.slice())
+  // The first chunk is left behind as a whole, and the second, which nobody has changed, is moved to the end.
+  for (let turn = 0; from.items.log.cleanings < 2; turn++) change(from, batch((turn % 8) * 512))
+  for (const { delta } of walk) merge(to, delta.slice())
+  assert.is(to.items.live, count)
+})
+
 test('an answer that is cut off anywhere goes on where it was', () => {
   const from = replicaOf(0)
   for (let n = 0; n < 30; n++)
