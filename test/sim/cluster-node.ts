@@ -113,7 +113,8 @@ export class ClusterNode implements Station {
   start(): void {
     this.phase = 'starting'
     this.error = undefined
-    this.faultHit = false
+    // A disk that was full when the last process was stopped is full still.
+    this.faultHit = Number.isFinite(this.disk.capacity)
     this.hasLeft = false
     const { life } = this
     this.#run(life).catch((error) => {
