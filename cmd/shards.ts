@@ -7,7 +7,7 @@ import { hold, systemClock } from '../lib/base/clock.ts'
 import { CounterError } from '../lib/base/errors.ts'
 import { type SlotMap, slotsToMove, widen } from '../lib/cluster/index.ts'
 import { readSettings, type Settings } from '../lib/config.ts'
-import { type Leg, Mover, outlookOf, RemoteReplica, type Survey } from '../lib/sharding/index.ts'
+import { type Leg, Mover, outlookOf, RemoteReplica, type Survey, type View } from '../lib/sharding/index.ts'
 import { readUrl } from './asked-node.ts'
 import { addSettings, flagsOf } from './settings.ts'
 import { ShardsDisplay, surveyTable } from './shards-display.ts'
@@ -94,16 +94,7 @@ async function add({ mover, shards, connect }: Asked, urls: readonly string[], d
       },
     )
   }
-  for (const view of await Promise.all(urls.map((url) => connect(url).look()))) {
-    if (view.names === 0 && view.items === 0 && (view.kept === undefined || view.kept.shard === shard)) continue
-    throw new CounterError(
-      'SLOTS_CONFLICT',
-      `node ${view.node} of the new shard has ${view.names} names and ${view.items} items already`,
-      {
-        fix: 'start it with an empty data directory: what it has counted by itself would be lost from sight',
-      },
-    )
-  }
+  checkNew(shard, await Promise.all(urls.map((url) => connect(url).look())))
   const wide = widen(map, urls)
   if (dryRun) {
     process.stdout.write(planText(outlookOf({ ...survey, map: wide }, [...withSlots(map), shard])))
@@ -111,6 +102,37 @@ async function add({ mover, shards, connect }: Asked, urls: readonly string[], d
   }
   await mover.offer(survey, wide)
   await run(mover, await mover.survey(), [...withSlots(map), shard], false)
+}
+
+/** @throws CounterError SLOTS_CONFLICT when these are not all the replicas of a new shard */
+function checkNew(shard: number, views: readonly View[]): void {
+  const nodes = new Set(views.map(({ node }) => node))
+  for (const { node, names, items, kept, members } of views) {
+    const other = members.find((member) => !nodes.has(member))
+    if (other !== undefined) {
+      throw new CounterError(
+        'SLOTS_CONFLICT',
+        `node ${node} has a member, node ${other}, that is not among the replicas of shard ${shard}`,
+        {
+          fix: 'name all replicas of the new shard, with | between them',
+        },
+      )
+    }
+    if (kept !== undefined && kept.shard !== shard) {
+      throw new CounterError(
+        'SLOTS_CONFLICT',
+        `node ${node} is shard ${kept.shard} of a map already, and was to be shard ${shard}`,
+        {
+          fix: 'name a node that is no shard yet; `counter shards` lists those that are',
+        },
+      )
+    }
+    if (names > 0 || items > 0) {
+      throw new CounterError('SLOTS_CONFLICT', `node ${node} of the new shard has ${names} names and ${items} items already`, {
+        fix: 'start it with an empty data directory: what it has counted by itself would be lost from sight',
+      })
+    }
+  }
 }
 
 async function remove({ mover }: Asked, shard: number, dryRun: boolean): Promise<void> {

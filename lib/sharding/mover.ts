@@ -80,14 +80,18 @@ export class Mover {
    *   home can still be told; else it waits for the next run
    */
   async run({ members, onBatch, stop }: Plan): Promise<SlotMap> {
+    let seen: SlotMap | undefined
     for (let attempt = 1; ; ) {
       try {
         const survey = await this.survey()
+        seen = survey.map
         const next = await this.#next(survey, { members, ...(onBatch && { onBatch }), ...(stop && { stop }) })
         if (next === undefined) return this.#tellOthers(survey, survey.map)
         await this.#offer(survey, next)
         attempt = 1
       } catch (error) {
+        // What another run has asked for before it died may arrive late: then the map is later than it was.
+        if (isConflict(error) && seen !== undefined && (await this.survey()).map.version > seen.version) continue
         if (!isSilence(error)) throw error
         if (attempt++ < ATTEMPTS) await this.#options.pause()
         else await this.#giveUpAfter(error)

@@ -4,6 +4,8 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { seededRandom } from '../../lib/base/random.ts'
+import { Cluster, untilAgreed } from '../support/cluster.ts'
 import { freePort } from '../support/fault-proxy.ts'
 import { HOT, Ledger, requestOf } from '../support/ledger.ts'
 import { Connection, readCounts, settle } from '../support/load.ts'
@@ -232,6 +234,78 @@ test('each write counts exactly once while slots move and whoever takes part is 
   } finally {
     await clients?.stop().catch(() => {})
     for (const node of [aggregator, ...shards]) await node.end('SIGKILL')
+    remove()
+  }
+})
+
+test('a client notices nothing while slots go to a group of replicas, and the plan says what goes', async () => {
+  const { path, remove } = temporaryDirectory()
+  const group = await Cluster.start({
+    nodes: 2,
+    random: seededRandom(Number(process.env.SEED ?? 1)),
+    command,
+    env: { COUNTER_SYNC_INTERVAL: '100ms', COUNTER_LOG_LEVEL: 'error' },
+  })
+  const shard = await startNode({ dataDir: `${path}/s`, command, env: { COUNTER_LOG_LEVEL: 'error' } })
+  const aggregator = await startNode({
+    dataDir: `${path}/a`,
+    command,
+    args: ['aggregate'],
+    env: { COUNTER_SHARDS: shard.url, COUNTER_LOG_LEVEL: 'error' },
+  })
+  const replicas = group.nodes.map(({ publicPort }) => `http://127.0.0.1:${publicPort}`)
+  const order = (args: readonly string[]) => runToEnd(['shards', ...args], { COUNTER_SHARDS: shard.url }, command)
+  const port = portOf(aggregator)
+  try {
+    const text = Array.from({ length: 2_000 }, (_, index) => `w${index}`).join(' ')
+    assert.is((await fetch(`${aggregator.url}/keywords`, { method: 'POST', body: text })).status, 200)
+    // A replica that was not named would not be told.
+    const incomplete = await order(['add', replicas[0]!])
+    assert.is(incomplete.code, 1)
+    assert.match(incomplete.stderr, /has a member, node 2, that is not among the replicas of shard 1/)
+    let going = true
+    const written: Record<string, number> = {}
+    const failed: string[] = []
+    const writers = [0, 1, 2].map(async (writer) => {
+      for (let index = 0; going; index++) {
+        const name = `w${(writer * 700 + index * 13) % 2_000}`
+        const response = await fetch(`${aggregator.url}/v1/counters/${name}/increments`, { method: 'POST' })
+        const body = await response.text()
+        if (response.status === 200) written[name] = (written[name] ?? 0) + 1
+        else failed.push(body)
+      }
+    })
+    const added = await order(['add', replicas.join('|')])
+    going = false
+    await Promise.all(writers)
+    assert.is(added.code, 0, `${added.stdout}${added.stderr}`)
+    assert.equal(failed, [])
+    const expected = new Map(text.split(' ').map((name) => [name, 1 + (written[name] ?? 0)]))
+    assert.ok(Object.keys(written).length > 100, `void: ${Object.keys(written).length} names written`)
+    for (const node of group.nodes) {
+      // Any replica has all, and the other may be gone; the aggregator sees within a second who is there.
+      const other = group.nodes.find((each) => each !== node)!
+      await untilAgreed(
+        () =>
+          Promise.all(
+            replicas.map(async (url) => ((await (await fetch(`${url}/v1/cluster`)).json()) as { agreed: boolean }).agreed),
+          ),
+        (agreed) => agreed.every(Boolean),
+        10_000,
+      )
+      await group.end(other)
+      await untilAgreed(
+        async () => [...(await readCounts(port, expected.keys()))].filter(([name, value]) => value !== expected.get(name)),
+        (wrong) => wrong.length === 0,
+        10_000,
+      )
+      await group.start(other)
+    }
+    const shown = await order([])
+    assert.match(shown.stdout, /\n1 +8192 +50\.0 % .*\n.*nothing is on its way/)
+  } finally {
+    for (const node of [aggregator, shard]) await node.end('SIGKILL')
+    await group.close()
     remove()
   }
 })
