@@ -59,7 +59,7 @@ export class Mover {
     this.#options = options
   }
 
-  /** @throws CounterError SLOTS_CONFLICT when no replica keeps a map, or one is another shard than it is named as */
+  /** @throws CounterError PEER_UNREACHABLE, SLOTS_CONFLICT when no replica keeps a map, or one is another shard than it is named as */
   async survey(): Promise<Survey> {
     const { shards, connect } = this.#options
     const groups = await Promise.all(shards.map(lookAt))
@@ -70,7 +70,10 @@ export class Mover {
       groups.push(await lookAt(urls.map(connect)))
       map = newestOf(groups)
     }
-    if (map === undefined) throw unmapped()
+    if (map === undefined) {
+      for (const [shard, { silent }] of groups.entries()) for (const { url, why } of silent) throw unreachable(shard, url, why)
+      throw unmapped()
+    }
     return { map, seen: groups.map(({ seen }) => seen), silent: groups.map(({ silent }) => silent) }
   }
 

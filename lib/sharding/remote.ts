@@ -91,7 +91,7 @@ export class RemoteReplica implements ShardPort {
       reply = await transport.call(url, { method, path, headers, ...(body && { body: JSON.stringify(body) }) }, timeoutMs)
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause)
-      throw new CounterError('PEER_UNREACHABLE', `${url} does not answer: ${why}`, {
+      throw new CounterError('PEER_UNREACHABLE', `${url} does not answer: ${why.replace(`${url}: `, '')}`, {
         fix: 'run the same again when it answers; what has moved stays moved, and counts are as they were',
       })
     }
