@@ -38,7 +38,6 @@ test('nor between groups of replicas, of which any may be asked', async () => {
 const FAULTS: readonly [fault: Fault, replicas: number, histories: number][] = [
   ['nobody freezes', 1, 20],
   ['values are added', 1, 20],
-  ['nobody waits for what others know', 2, 12],
   ['pages get lost and nothing is compared', 1, 20],
   ['the home keeps any version', 1, 30],
   ['items in transit count', 1, 20],

@@ -12,7 +12,6 @@ import { Cluster, type Node } from '../syncsrv/cluster.ts'
 export type Fault =
   | 'nobody freezes'
   | 'values are added'
-  | 'nobody waits for what others know'
   | 'pages get lost and nothing is compared'
   | 'the home keeps any version'
   | 'items in transit count'
@@ -201,7 +200,7 @@ export class World {
       url: member.node.address,
       look: () => via(() => member.replica.look()),
       keep: (request) => via(() => member.replica.keep(request)),
-      know: (known) => via(async () => faults.has('nobody waits for what others know') || member.replica.know(known)),
+      know: (known) => via(() => member.replica.know(known)),
       take: (request) => via(() => member.replica.take(request)),
       find: (request) => via(() => member.replica.find(request)),
       put: (request) =>
