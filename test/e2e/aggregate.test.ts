@@ -126,6 +126,13 @@ test('a replica group: reads and writes go on while one is dead, and each keyed 
         const read = await fetch(`${aggregator.url}/total?require=complete`)
         assert.is(read.status, 200)
         await cluster.start(node)
+        // Writes whose key belongs to it have waited for it; there are to be some after each kill.
+        const begun = ledger.ops.length
+        await untilAgreed(
+          async () => ledger.ops.length,
+          (count) => count > begun + 10,
+          10_000,
+        )
       }
       isWriting = false
     })()
