@@ -32,7 +32,7 @@ const LINKS: ReadonlyArray<Partial<Conditions>> = [
   { delayMs: 10, jitterMs: 50 },
 ]
 /** Kills under clients. */
-const KILLS = Number(process.env.KILLS ?? 15)
+const KILLS = Number(process.env.KILLS ?? 8)
 
 const ENV = {
   COUNTER_FSYNC: 'always',
