@@ -1,6 +1,7 @@
 // Reads over shards: scattered to those that have the names, gathered in the order asked. What a missing shard has is missing, never 0.
 
 import type { Clock } from '../base/clock.ts'
+import { SHARDS_MAX } from '../cluster/index.ts'
 import type { Ask, Calls } from './calls.ts'
 import { namesQueries, readCounters, readLast } from './gather.ts'
 import type { ShardGroup } from './group.ts'
@@ -41,10 +42,10 @@ export class Reads {
   readonly #recentTotals: Recent
 
   constructor(options: ReadsOptions) {
-    const { clock, groups } = options
+    const { clock } = options
     this.#options = options
     this.#recent = new Recent({ clock, max: RECENT_MAX })
-    this.#recentTotals = new Recent({ clock, max: groups.length })
+    this.#recentTotals = new Recent({ clock, max: SHARDS_MAX })
   }
 
   /** What each shard has of the total, in their order. */
