@@ -9,7 +9,7 @@ import { buildCounter } from '../e2e/built.ts'
 import { TROUBLES } from './trouble.ts'
 import { type RunResult, runWorkload } from './workload.ts'
 
-const SECONDS = Number(process.env.SECONDS ?? 10)
+const SECONDS = Number(process.env.SECONDS ?? 15)
 const seed = Number(process.env.SEED ?? 1)
 const test = suite('maelstrom/workloads')
 
