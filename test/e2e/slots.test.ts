@@ -177,17 +177,25 @@ test('each write counts exactly once while slots move and whoever takes part is 
     // To the new shard and away from it again, in turn.
     const killed: string[] = []
     let goal = ['add', urls[2]!]
-    for (const phase of ['copy', 'settle'] as const) {
-      for (const role of ['mover', 'source', 'target'] as const) {
+    const turn = (): void => {
+      goal = goal[0] === 'add' ? ['remove', '2'] : ['add', urls[2]!]
+    }
+    /** A run in which something was seen in this phase. One that had little left to move may end before anybody looks. */
+    const runUntil = async (phase: Phase) => {
+      for (let attempt = 1; ; attempt++) {
         const mover = runCounter(['shards', ...goal], env, { command })
         let ended = false
         void mover.exited.then(() => (ended = true))
         let moving: MovingView | undefined
         while (!ended && moving?.phase !== phase) moving = await movingAt(urls)
-        assert.ok(
-          moving !== undefined && moving.phase === phase,
-          `nothing was seen in ${phase}: ${mover.stdout()}${mover.stderr()}`,
-        )
+        if (moving?.phase === phase) return { mover, moving }
+        assert.ok(attempt < 10, `nothing was seen in ${phase}: ${mover.stdout()}${mover.stderr()}`)
+        turn()
+      }
+    }
+    for (const phase of ['copy', 'settle'] as const) {
+      for (const role of ['mover', 'source', 'target'] as const) {
+        const { mover, moving } = await runUntil(phase)
         if (role === 'mover') mover.child.kill('SIGKILL')
         else {
           const shard = role === 'source' ? moving.from : moving.to
@@ -204,7 +212,7 @@ test('each write counts exactly once while slots move and whoever takes part is 
           role === 'mover' || code === 0 || /does not answer|answers with status 503|still lacks/.test(said),
           `${killed.at(-1)}: exit code ${code}: ${said}`,
         )
-        goal = goal[0] === 'add' ? ['remove', '2'] : ['add', urls[2]!]
+        turn()
       }
     }
     const last = await order(['add', urls[2]!])
