@@ -512,7 +512,7 @@ export class Store {
     return new SlottedView(this.#replica, slotOf)
   }
 
-  /** How many ids of items the node takes before it refuses new ones, 0 for no limit, and how many of these are new. */
+  /** How many of these ids the node has never heard of, each counted once. Cost: a probe an id. */
   newItems(changes: readonly ItemChange[]): number {
     return this.#replica.items.countMissing(changes)
   }

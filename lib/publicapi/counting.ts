@@ -24,7 +24,8 @@ export interface CountingOptions {
   readonly lowerWord: (word: string) => string
 }
 
-type CountingId =
+/** The operations that count names and read counts, on a node and over shards. */
+export type CountingId =
   | 'countKeywords'
   | 'readKeywords'
   | 'countText'

@@ -4,7 +4,7 @@
 import { TOTAL_NAME } from '../../cluster/index.ts'
 import type { Tally } from '../../text/index.ts'
 import { negotiate } from '../accept.ts'
-import { tallied } from '../counting.ts'
+import { type CountingId, tallied } from '../counting.ts'
 import type { Exchange, Handler, Reply } from '../endpoint.ts'
 import type { Filled, Intake, Scratch } from '../intake.ts'
 import type { Metrics } from '../metrics.ts'
@@ -24,15 +24,6 @@ export interface ShardsCountingOptions {
   /** The form under which a text's words are counted: lower case. */
   readonly lowerWord: (word: string) => string
 }
-
-type CountingId =
-  | 'countKeywords'
-  | 'readKeywords'
-  | 'countText'
-  | 'incrementCounter'
-  | 'incrementCounters'
-  | 'readCounter'
-  | 'readCounters'
 
 const JSON_TYPE = 'application/json'
 const TEXT_TYPE = 'text/plain; charset=utf-8'
