@@ -75,9 +75,8 @@ export async function loadItems(command: LoadCommand): Promise<number> {
   const { items, skipped, line } = end.progress
   if (end.isWhole) {
     resume?.remove()
-    const nodes = urls.length === 1 ? '1 node' : `${urls.length} nodes`
     const left = skipped > 0 ? `; ${skipped} ${skipped === 1 ? 'line was' : 'lines were'} left out` : ''
-    process.stdout.write(`${name}: ${items} items given to ${nodes} in ${display.seconds.toFixed(1)} s${left}\n`)
+    process.stdout.write(`${name}: ${items} items loaded in ${display.seconds.toFixed(1)} s${left}\n`)
     return EXIT.ok
   }
   const next =

@@ -73,7 +73,7 @@ test('a file is spread evenly: 11 items over 4 nodes are 3, 3, 3, 2', async () =
     const path = fileOf(text, extension)
     const { code, stdout, stderr } = await run('load', path)
     assert.is(code, 0, stderr)
-    assert.match(stdout, /^.*: 11 items given to 4 nodes in [\d.]+ s\n$/)
+    assert.match(stdout, /^.*: 11 items loaded in [\d.]+ s\n$/)
     assert.equal(kept(), [3, 3, 3, 2])
     assert.not(existsSync(`${path}.progress`))
   }
@@ -87,7 +87,7 @@ test('it asks the port of the settings with their token, and reads standard inpu
     const env = { COUNTER_PUBLIC_PORT: String(port), COUNTER_TOKEN: 'a-secret-of-our-own' }
     const loaded = await counter(['items', 'load', '-', '--format', 'ndjson'], env, pipe)
     assert.is(loaded.code, 0, loaded.stderr)
-    assert.match(loaded.stdout, /^standard input: 3 items given to 1 node /)
+    assert.match(loaded.stdout, /^standard input: 3 items loaded in /)
     assert.is(store.items.size, 3)
     const { COUNTER_TOKEN, ...open } = env
     const refused = await counter(['items', 'load', path, '--format', 'ndjson'], open)
@@ -130,7 +130,7 @@ test('with --skip-bad such lines are left out, shown and counted', async () => {
     '--skip-bad',
   )
   assert.is(code, 0, stderr)
-  assert.match(stdout, '2 items given to 4 nodes')
+  assert.match(stdout, '2 items loaded in')
   assert.match(stdout, '32 lines were left out')
   assert.match(stderr, 'line 3, is left out: expected 2 columns, got 1')
   assert.match(stderr, 'line 4, is left out: the id is empty')
