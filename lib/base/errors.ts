@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'DELTA_INVALID'
   | 'KEY_IN_FLIGHT'
   | 'KEY_REUSED'
+  | 'KEYS_UNSETTLED'
   // The disk.
   | 'DISK_FULL'
   | 'LOG_BUSY'

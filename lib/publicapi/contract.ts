@@ -325,6 +325,7 @@ const WRITE = [
   'not-over-shards',
   'cross-site',
   'idempotency-key-invalid',
+  'failover-invalid',
   'write-level-invalid',
   'session-invalid',
   'key-in-flight',
@@ -340,6 +341,7 @@ const WRITE = [
   'closed',
   'starting',
   'draining',
+  'writes-unsettled',
   'disk-full',
   'names-max',
 ] as const

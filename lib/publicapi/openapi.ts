@@ -19,6 +19,16 @@ const IDEMPOTENCY_KEY = {
   example: '0f8fad5b-d9cb-469f-a165-70867728950e',
 }
 
+const FAILOVER = {
+  name: 'Counter-Failover',
+  in: 'header',
+  description:
+    'Another node may have counted this request under its Idempotency-Key already: an attempt there had no answer, or one that says `applied: unknown`. ' +
+    'Always right where a retry may reach another node than the first attempt, as behind a balancer. The request counts once all the same. ' +
+    'An aggregator sees to this by itself, and ignores the header.',
+  schema: { type: 'string', enum: ['true'] },
+}
+
 const WRITE_LEVELS = { type: 'string', enum: ['1', 'majority', 'all'], default: '1' }
 const WRITE_LEVEL =
   'How many members must have the write on disk before the reply: this one, more than half, or all. In the query or in the header.'
@@ -26,6 +36,7 @@ const SESSION = { type: 'string', pattern: '^[0-9a-z]+(\\.[0-9a-z]+){2}(,[0-9a-z
 const SESSION_EXAMPLE = '1.i9e4z0tkw.2s'
 const WRITE_PARAMETERS = [
   IDEMPOTENCY_KEY,
+  FAILOVER,
   { name: 'w', in: 'query', required: false, description: WRITE_LEVEL, schema: WRITE_LEVELS },
   { name: 'Counter-Write-Level', in: 'header', description: WRITE_LEVEL, schema: WRITE_LEVELS },
   sessionParameter('The session of an earlier reply: the new one covers it too.'),

@@ -69,6 +69,13 @@ export const PROBLEMS = {
     'An Idempotency-Key is 1 to 255 visible ASCII characters.',
     'Send a fresh random key for each new operation, such as a UUID.',
   ),
+  'failover-invalid': kind(
+    400,
+    'The failover is not valid',
+    'Counter-Failover says that another node may have counted the request already. It is `true`, and comes with the Idempotency-Key by which the ' +
+      'nodes know the request again: without a key it could count twice. Nothing was counted.',
+    'Send Counter-Failover: true with the Idempotency-Key of the first attempt, or leave it out.',
+  ),
   'write-level-invalid': kind(
     400,
     'The write level is not valid',
@@ -269,6 +276,15 @@ export const PROBLEMS = {
     'Send the request to another node.',
     1,
   ),
+  'writes-unsettled': kind(
+    503,
+    'The node cannot take a write that another may have counted',
+    'The node keeps what each write with a key has added until all members know of it, so that what was counted twice is taken back. It keeps as much ' +
+      'as it may, because a member has been gone for long, and this request may have been counted by another node. Nothing was counted.',
+    'Send the request to the node that was asked first. Bring back the member that is gone, or remove it when it is gone for good: ' +
+      '`counter cluster` shows it.',
+    1,
+  ),
   'member-unreachable': kind(
     503,
     'The member does not answer',
@@ -441,6 +457,7 @@ const TYPE_OF_CODE: Partial<Record<ErrorCode, ProblemType>> = {
   COUNT_OVERFLOW: 'count-overflow',
   KEY_IN_FLIGHT: 'key-in-flight',
   KEY_REUSED: 'key-reused',
+  KEYS_UNSETTLED: 'writes-unsettled',
   DISK_FULL: 'disk-full',
   LOG_BUSY: 'busy',
   LOG_FAILED: 'log-failed',

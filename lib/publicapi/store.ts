@@ -14,6 +14,8 @@ export interface StoredReply {
 export interface Once {
   readonly key: string
   readonly fingerprint: Uint8Array
+  /** Another node may have counted the request already, so that it must be counted here in a way that can be taken back. */
+  readonly failover?: boolean
 }
 
 /** What an increment is answered with: the reply, and the place of the write; of a reply given again, that of the newest own write. */
@@ -41,7 +43,7 @@ export interface ApiStore {
   /**
    * Changes state in the calling turn, right after admit() returned undefined; the batch may be reused as soon as the call
    * returns. `reply` is called in that turn, after the change. Resolves when durable; a key seen before gives its reply again.
-   * @throws CounterError KEY_IN_FLIGHT, KEY_REUSED
+   * @throws CounterError KEY_IN_FLIGHT, KEY_REUSED, and of a failover KEYS_UNSETTLED
    */
   increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<Incremented>
   /** The reply kept for `once`, if there is one. @throws CounterError KEY_IN_FLIGHT, KEY_REUSED */

@@ -42,11 +42,11 @@ test('every operation lists its errors, examples and need of a token', () => {
   }
 })
 
-test('writes take a key, a level and a session and may answer 202; numbers a key alone; what shows counts takes a session; nothing else does', () => {
+test('writes take a key, a failover, a level and a session and may answer 202; numbers a key alone; what shows counts takes a session; nothing else does', () => {
   type Described = { parameters?: { name: string }[]; responses: Record<string, { headers?: object }> }
   const { paths } = openapi('1') as { paths: Record<string, Record<string, Described>> }
   const of = (known: readonly string[], all: readonly string[]) => all.filter((name) => known.includes(name)).sort()
-  const ASKS = ['Counter-Session', 'Counter-Write-Level', 'Idempotency-Key', 'w']
+  const ASKS = ['Counter-Failover', 'Counter-Session', 'Counter-Write-Level', 'Idempotency-Key', 'w']
   for (const [id, { method, path, writes, keyed, shows }] of operations) {
     const { parameters = [], responses } = paths[path]![method.toLowerCase()]!
     const names = parameters.map(({ name }) => name)

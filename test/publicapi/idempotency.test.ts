@@ -99,6 +99,36 @@ test('a key is 1 to 255 visible ASCII characters', async () => {
   for (const key of ['x', '!~', 'x'.repeat(255)]) assert.is((await send(key, '/keywords', 'text/plain', 'a')).status, 200)
 })
 
+test('a request says that another node may have counted it, and gets the same reply whether it says so or not', async () => {
+  for (const [index, [path, type, body]] of WRITES.entries()) {
+    const asked = { 'Content-Type': type, 'Idempotency-Key': `key-${index}` }
+    const first = await api.post(path, body, index % 2 === 0 ? asked : { ...asked, 'Counter-Failover': 'true' })
+    const again = await api.post(path, body, index % 2 === 0 ? { ...asked, 'Counter-Failover': 'TRUE' } : asked)
+    assert.equal([first.status, again.status], [200, 200], path)
+    assert.is(again.headers.get('idempotency-replayed'), 'true', path)
+    assert.ok(api.store.failovers.length > 0, path)
+    assert.equal([...new Set(api.store.failovers)], [`key-${index}`])
+    api.store.failovers.length = 0
+  }
+  assert.is(api.store.writes, WRITES.length)
+})
+
+test('of a failover anything but true is refused, and so is one without a key', async () => {
+  for (const [path, type, body] of WRITES) {
+    for (const failover of ['false', '1', '', 'true, true', 'yes']) {
+      const headers = { 'Content-Type': type, 'Idempotency-Key': 'k', 'Counter-Failover': failover }
+      const problem = await problemOf(await api.post(path, body, headers))
+      assert.is(problem.type, '/problems/failover-invalid', `${path} ${failover}`)
+      assert.is(problem.status, 400)
+      assert.is(problem.applied, 'no')
+    }
+    const keyless = await problemOf(await api.post(path, body, { 'Content-Type': type, 'Counter-Failover': 'true' }))
+    assert.is(keyless.type, '/problems/failover-invalid', path)
+    assert.match(String(keyless.detail), 'Idempotency-Key')
+  }
+  assert.is(api.store.writes, 0)
+})
+
 test('a refused request keeps nothing: its key is free for the corrected one', async () => {
   assert.is((await send('k', '/v1/increments', JSON_TYPE, '{"items":5}')).status, 400)
   api.store.refusals.push('DISK_FULL')

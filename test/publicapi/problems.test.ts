@@ -18,6 +18,7 @@ test('what the store refuses has a status, a type, a fix, a time to come back, a
     ['NAMES_MAX', 507, 'names-max', '60'],
     ['ITEMS_MAX', 507, 'items-max', '60'],
     ['LOG_BUSY', 503, 'busy', '1'],
+    ['KEYS_UNSETTLED', 503, 'writes-unsettled', '1'],
     ['CLOSED', 503, 'closed', '1'],
     ['DRAINING', 503, 'draining', '1'],
     ['COUNT_OVERFLOW', 409, 'count-overflow', null],

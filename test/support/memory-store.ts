@@ -21,6 +21,8 @@ export class MemoryStore implements ApiStore {
   readonly items = new Map<string, Item>()
   /** How many batches were counted. */
   writes = 0
+  /** The keys of requests that may have been counted elsewhere, as they came. */
+  readonly failovers: string[] = []
   /** What the next admissions throw; the store is well again when the list is empty. */
   readonly refusals: ErrorCode[] = []
   /** What the next increments reject with, after the change. */
@@ -116,6 +118,7 @@ export class MemoryStore implements ApiStore {
   }
 
   replay(once: Once): Promise<Incremented> | undefined {
+    if (once.failover) this.failovers.push(once.key)
     const kept = this.#kept.get(once.key)
     if (kept === undefined) return undefined
     if (kept.fingerprint !== hex(once)) throw new CounterError('KEY_REUSED', `the key ${once.key} was used for another request`)
