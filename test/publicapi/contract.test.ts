@@ -42,7 +42,7 @@ test('every operation lists its errors, examples and need of a token', () => {
   }
 })
 
-test('writes take a key, a failover, a level and a session and may answer 202; numbers a key alone; what shows counts takes a session; nothing else does', () => {
+test('writes take a key, a failover, a level and a session and may answer 202; numbers a key alone; what shows counts a session', () => {
   type Described = { parameters?: { name: string }[]; responses: Record<string, { headers?: object }> }
   const { paths } = openapi('1') as { paths: Record<string, Record<string, Described>> }
   const of = (known: readonly string[], all: readonly string[]) => all.filter((name) => known.includes(name)).sort()
