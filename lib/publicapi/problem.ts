@@ -72,8 +72,8 @@ export const PROBLEMS = {
   'failover-invalid': kind(
     400,
     'The failover is not valid',
-    'Counter-Failover says that another node may have counted the request already. It is `true`, and comes with the Idempotency-Key by which the ' +
-      'nodes know the request again: without a key it could count twice. Nothing was counted.',
+    'Counter-Failover says that another node may have counted the request already. It is `true`, and comes with the Idempotency-Key by which ' +
+      'the nodes know the request again: without a key it could count twice. Nothing was counted.',
     'Send Counter-Failover: true with the Idempotency-Key of the first attempt, or leave it out.',
   ),
   'write-level-invalid': kind(
@@ -279,8 +279,8 @@ export const PROBLEMS = {
   'writes-unsettled': kind(
     503,
     'The node cannot take a write that another may have counted',
-    'The node keeps what each write with a key has added until all members know of it, so that what was counted twice is taken back. It keeps as much ' +
-      'as it may, because a member has been gone for long, and this request may have been counted by another node. Nothing was counted.',
+    'The node keeps what each write with a key has added until all members know of it, so that what was counted twice is taken back. It keeps ' +
+      'as much as it may, because a member has been gone for long, and this request may have been counted by another node. Nothing was counted.',
     'Send the request to the node that was asked first. Bring back the member that is gone, or remove it when it is gone for good: ' +
       '`counter cluster` shows it.',
     1,
