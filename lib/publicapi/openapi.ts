@@ -24,8 +24,8 @@ const FAILOVER = {
   in: 'header',
   description:
     'Another node may have counted this request under its Idempotency-Key already: an attempt there had no answer, or one that says ' +
-    '`applied: unknown`. Always right where a retry may reach another node than the first attempt, as behind a balancer. The request counts once all the same. ' +
-    'An aggregator sees to this by itself, and ignores the header.',
+    '`applied: unknown`. It is always right where a retry may reach another node than the first attempt, as behind a balancer. ' +
+    'The request counts once all the same. An aggregator sees to this by itself, and ignores the header.',
   schema: { type: 'string', enum: ['true'] },
 }
 
