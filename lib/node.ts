@@ -38,6 +38,7 @@ export interface StoreSettings {
   readonly itemsClockAheadMs: number
   readonly idempotencyTtlMs: number
   readonly idempotencyKeysMax: number
+  readonly tentativeBytesMax: number
 }
 
 /** What a node needs besides. */
@@ -218,6 +219,7 @@ export function openStore(
     snapshotLogBytes: settings.snapshotLogBytes,
     replyTtlMs: settings.idempotencyTtlMs,
     repliesMax: settings.idempotencyKeysMax,
+    tentativeBytesMax: settings.tentativeBytesMax,
   })
 }
 

@@ -18,13 +18,16 @@ export const SEGMENT_HEADER_BYTES = 32
 export const FRAME_HEADER_BYTES = 24
 export const RECORD_HEADER_BYTES = 5
 /** Record kinds: a delta; a reply record and the delta that it belongs to; nothing, to vouch for what is before it; a fold of a node's
- * old incarnations; what one incarnation of this node has written, put under another; changes of notes. */
+ * old incarnations; what one incarnation of this node has written, put under another; changes of notes; a batch, and the reply record and
+ * the delta of its tentative write; a key and the place of such a write, and the delta that takes it back. */
 export const RECORD_DELTA = 1
 export const RECORD_ONCE = 2
 export const RECORD_MARK = 3
 export const RECORD_FOLD = 4
 export const RECORD_MOVE = 5
 export const RECORD_NOTES = 6
+export const RECORD_TENTATIVE = 7
+export const RECORD_WITHDRAWAL = 8
 
 const MAGIC = 'CNTRLOG1'
 
@@ -119,7 +122,7 @@ export function* readRecords(frame: Frame, file: string): Generator<LogRecord, v
   const reader = new ByteReader(frame.payload, 0, frame.payload.length, 'LOG_CORRUPT', what)
   while (reader.left > 0) {
     const kind = reader.uint8()
-    if (kind < RECORD_DELTA || kind > RECORD_NOTES) reader.fail(`unknown kind ${kind}`)
+    if (kind < RECORD_DELTA || kind > RECORD_WITHDRAWAL) reader.fail(`unknown kind ${kind}`)
     const length = reader.uint32()
     reader.need(length)
     yield { kind, body: new ByteReader(frame.payload, reader.at, reader.at + length, 'LOG_CORRUPT', what) }

@@ -14,11 +14,12 @@ import {
   LIST_INCARNATIONS,
   type PlainCell,
   type ReplicaId,
+  readPlaced,
+  readReply,
   SEQ_MAX,
   type VersionVector,
 } from '../storage/index.ts'
 import { type Disk, type DiskFile, readWhole } from './disk.ts'
-import { takeReply } from './replies.ts'
 import { readSnapshot, SNAPSHOT_MAGIC } from './snapshot.ts'
 
 export type ImportFormat = 'backup' | 'original' | 'list'
@@ -107,12 +108,25 @@ async function importBackup(file: DiskFile, path: string, target: ImportTarget, 
   }
   // They are of the node that made the backup.
   const notes = (reader: ByteReader): void => void reader.raw(reader.left)
+  // Only its own node could take them back. Their replies are in the deltas too.
+  const tentative = (reader: ByteReader): void => {
+    reader.sized()
+    readPlaced(reader)
+  }
   // The first time it is only read.
-  await readSnapshot(file, path, { delta: check, reply: (reader) => void takeReply(reader), notes }, pause)
+  await readSnapshot(file, path, { delta: check, reply: (reader) => void takeReply(reader), tentative, notes }, pause)
   const replies: Uint8Array[] = []
-  await readSnapshot(file, path, { delta: take, reply: (reader) => void replies.push(takeReply(reader)), notes }, pause)
+  const keep = (reader: ByteReader): void => void replies.push(takeReply(reader))
+  await readSnapshot(file, path, { delta: take, reply: keep, tentative, notes }, pause)
   for (const record of replies) await target.mergeReply(record)
   return { format: 'backup', cells, news }
+}
+
+/** The bytes of one reply record, as a copy, and the reader past it. */
+function takeReply(reader: ByteReader): Uint8Array {
+  const start = reader.at
+  readReply(reader, undefined, false)
+  return reader.bytes.slice(start, reader.at)
 }
 
 interface ImportedColumn {

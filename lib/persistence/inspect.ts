@@ -14,7 +14,6 @@ import { type Identity, readIdentity } from './identity.ts'
 import { readMembers } from './members.ts'
 import { Notes } from './notes.ts'
 import { listDirectory, readSegment, recover } from './recover.ts'
-import { Replies } from './replies.ts'
 import { segmentName } from './segment.ts'
 import { joinInto, readSnapshot, type SnapshotHeader } from './snapshot.ts'
 
@@ -68,7 +67,6 @@ export async function inspect(disk: Disk, directory: string, clock: Clock, hash:
   if (members?.damage) problems.push(members.damage)
   const fresh = () => ({
     replica: new Replica({ self: identity ?? { node: 0, incarnation: 0 }, hash, namesMax: 0 }),
-    replies: new Replies({ clock, ttlMs: Number.POSITIVE_INFINITY, max: Number.POSITIVE_INFINITY }),
     notes: new Notes(),
   })
 
@@ -108,8 +106,8 @@ export async function inspect(disk: Disk, directory: string, clock: Clock, hash:
 
   const state = fresh()
   await noted(() => recover(disk, directory, clock, joinInto(state)))
-  const { replica, replies } = state
-  return { identity, snapshots, segments, leftovers: listing.leftovers, replica, replies: replies.size, problems }
+  const { replica } = state
+  return { identity, snapshots, segments, leftovers: listing.leftovers, replica, replies: replica.replies.size, problems }
 }
 
 /** Each item that is not deleted with its tenant, in order of arrival. */

@@ -15,6 +15,8 @@ import {
   RECORD_MARK,
   RECORD_MOVE,
   RECORD_NOTES,
+  RECORD_TENTATIVE,
+  RECORD_WITHDRAWAL,
   readFrame,
   readRecords,
   SEGMENT_HEADER_BYTES,
@@ -136,8 +138,10 @@ class Replay {
     if (kind === RECORD_FOLD) return this.#sink.fold(body)
     if (kind === RECORD_MOVE) return this.#sink.move(body)
     if (kind === RECORD_NOTES) return this.#sink.notes(body)
-    if (kind !== RECORD_DELTA) this.#sink.reply(body)
-    this.#sink.delta(body)
+    if (kind === RECORD_TENTATIVE) return this.#sink.tentativeWrite(body)
+    if (kind === RECORD_WITHDRAWAL) return this.#sink.withdrawal(body)
+    if (kind === RECORD_DELTA) this.#sink.delta(body)
+    else this.#sink.keyedWrite(body)
   }
 }
 

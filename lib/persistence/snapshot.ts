@@ -12,18 +12,27 @@
 import { crc32 } from 'node:zlib'
 import { ByteReader, ByteWriter, readUint32, readUint64, writeUint32, writeUint64 } from '../base/bytes.ts'
 import { CounterError } from '../base/errors.ts'
+import { utf8 } from '../base/utf8.ts'
 import {
   DecodedDelta,
+  decodeBatch,
   FOLDED,
+  isWriter,
   LIST_INCARNATIONS,
   NODE_MAX,
+  type PlacedReply,
   type Replica,
   type ReplicaId,
+  readPlaced,
+  readReplica,
+  readReply,
+  readSeq,
   VersionVector,
+  writePlaced,
+  writeReply,
 } from '../storage/index.ts'
 import type { DiskFile } from './disk.ts'
 import type { Notes } from './notes.ts'
-import type { Replies } from './replies.ts'
 
 export const SNAPSHOT_VERSION = 1
 export const SNAPSHOT_MAGIC = 'CNTRSNP1'
@@ -33,7 +42,8 @@ const BLOCK_DELTA = 1
 const BLOCK_REPLIES = 2
 const BLOCK_END = 3
 const BLOCK_NOTES = 4
-/** A block of replies, or of notes, ends with the one that reaches this. */
+const BLOCK_TENTATIVE = 5
+/** A block of replies, of tentative writes, or of notes, ends with the one that reaches this. */
 const SMALL_BLOCK_BYTES = 256 * 1024
 /** No block is longer: a megabyte of names with their cells is far below. Checked before memory is taken for one. */
 const BLOCK_BYTES_MAX = 256 * 1024 * 1024
@@ -49,12 +59,11 @@ export interface SnapshotHeader {
 /** What a node knows: all that a snapshot holds. */
 export interface State {
   readonly replica: Replica
-  readonly replies: Replies
   readonly notes: Notes
 }
 
 /** The snapshot in pieces, each a few milliseconds of work; each is scratch, to be used before the next is asked for. */
-export function* encodeSnapshot(header: SnapshotHeader, { replica, replies, notes }: State): Generator<Uint8Array, void> {
+export function* encodeSnapshot(header: SnapshotHeader, { replica, notes }: State): Generator<Uint8Array, void> {
   yield encodeHeader(header)
   const block = new ByteWriter(1 << 16)
   let blocks = 0
@@ -72,11 +81,12 @@ export function* encodeSnapshot(header: SnapshotHeader, { replica, replies, note
     block.length = BLOCK_HEADER_BYTES
   }
   for (const [kind, parts] of [
-    [BLOCK_REPLIES, replies],
-    [BLOCK_NOTES, notes],
+    [BLOCK_REPLIES, unplacedReplies(replica, block)],
+    [BLOCK_TENTATIVE, tentativeWrites(replica, block)],
+    [BLOCK_NOTES, notes.encoded(block)],
   ] as const) {
     begin()
-    for (const _ of parts.encoded(block)) {
+    for (const _ of parts) {
       if (block.length < SMALL_BLOCK_BYTES) continue
       yield sealed(kind)
       begin()
@@ -91,6 +101,22 @@ export function* encodeSnapshot(header: SnapshotHeader, { replica, replies, note
   begin()
   block.varint(blocks)
   yield sealed(BLOCK_END)
+}
+
+/** Those of which the deltas cannot say what write they belong to. */
+function* unplacedReplies({ replies }: Replica, block: ByteWriter): Generator<void, void> {
+  for (const kept of replies.unplaced()) {
+    writeReply(block, kept)
+    yield
+  }
+}
+
+function* tentativeWrites({ tentative }: Replica, block: ByteWriter): Generator<void, void> {
+  for (const { batch, kept } of tentative) {
+    block.sized(batch)
+    writePlaced(block, kept)
+    yield
+  }
 }
 
 function encodeHeader(header: SnapshotHeader): Uint8Array {
@@ -127,8 +153,10 @@ function fail(name: string, offset: number, why: string): never {
 export interface SnapshotSink {
   /** A delta, to be joined. */
   delta(reader: ByteReader): void | Promise<void>
-  /** One reply record, as Replies.restore reads it. */
+  /** One reply record. */
   reply(reader: ByteReader): void
+  /** The batch of a tentative write, and its reply record with its place. */
+  tentative(reader: ByteReader): void
   /** Notes, as Notes.restore reads them. */
   notes(reader: ByteReader): void
 }
@@ -136,6 +164,12 @@ export interface SnapshotSink {
 /** A sink that joins everything at once. */
 export interface JoiningSink extends SnapshotSink {
   delta(reader: ByteReader): void
+  /** A reply record and the delta of its write. */
+  keyedWrite(reader: ByteReader): void
+  /** The same of a tentative write, with its batch before it. */
+  tentativeWrite(reader: ByteReader): void
+  /** The key and the place of a tentative write, and the delta that takes it back. */
+  withdrawal(reader: ByteReader): void
   /** A fold that was done: node and mark. */
   fold(reader: ByteReader): void
   /** What one incarnation has written is now another's: node and both. */
@@ -143,12 +177,41 @@ export interface JoiningSink extends SnapshotSink {
 }
 
 /** The sink that joins everything into a state. */
-export function joinInto({ replica, replies, notes }: State): JoiningSink {
+export function joinInto({ replica, notes }: State): JoiningSink {
   const decoded = new DecodedDelta()
+  const joinDelta = (reader: ByteReader): void => {
+    decoded.decode(reader)
+    replica.replay(decoded)
+  }
+  /** Reads a reply record and the delta behind it, which has the reply's place. */
+  const joinKeyed = (reader: ByteReader, tentative: boolean): PlacedReply | undefined => {
+    const kept = readReply(reader, undefined, tentative)
+    joinDelta(reader)
+    const origin = decoded.write
+    const placed = origin !== undefined && isWriter(origin.replica) ? { ...kept, origin } : undefined
+    replica.joinReply(placed ?? kept)
+    return placed
+  }
   return {
-    delta(reader) {
-      decoded.decode(reader)
-      replica.replay(decoded)
+    delta: joinDelta,
+    keyedWrite: (reader) => void joinKeyed(reader, false),
+    tentativeWrite(reader) {
+      const batch = readBatch(reader, replica)
+      const kept = joinKeyed(reader, true)
+      if (kept === undefined) return reader.fail('a tentative write without a place')
+      replica.tentative.add({ batch, kept })
+    },
+    tentative(reader) {
+      const batch = readBatch(reader, replica)
+      const kept = readPlaced(reader)
+      replica.joinReply(kept)
+      replica.tentative.add({ batch, kept })
+    },
+    withdrawal(reader) {
+      const key = utf8.decode(reader.sized())
+      const at = { replica: readReplica(reader), seq: readSeq(reader) }
+      joinDelta(reader)
+      replica.tentative.withdrawn(at, key)
     },
     fold(reader) {
       const node = readNode(reader)
@@ -164,9 +227,16 @@ export function joinInto({ replica, replies, notes }: State): JoiningSink {
       if (to <= from) reader.fail(`moved from incarnation ${from} to ${to}`)
       replica.move(node, from, to)
     },
-    reply: (reader) => replies.restore(reader),
+    reply: (reader) => replica.joinReply(readReply(reader, undefined, false)),
     notes: (reader) => notes.restore(reader),
   }
+}
+
+/** The bytes of a batch, as a copy that was checked. */
+function readBatch(reader: ByteReader, { table }: Replica): Uint8Array {
+  const bytes = reader.sized().slice()
+  decodeBatch(new ByteReader(bytes, 0, bytes.length, reader.code, reader.what), table.hash)
+  return bytes
 }
 
 function readNode(reader: ByteReader): number {
@@ -214,6 +284,8 @@ export async function readSnapshot(
       await sink.delta(reader)
     } else if (kind === BLOCK_REPLIES) {
       while (reader.left > 0) sink.reply(reader)
+    } else if (kind === BLOCK_TENTATIVE) {
+      while (reader.left > 0) sink.tentative(reader)
     } else if (kind === BLOCK_NOTES) {
       sink.notes(reader)
     } else if (kind === BLOCK_END) {

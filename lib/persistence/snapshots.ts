@@ -11,7 +11,6 @@ import { type Disk, isDiskFull, writeAll } from './disk.ts'
 import type { Log } from './log.ts'
 import type { Notes } from './notes.ts'
 import { listDirectory, type Recovery, snapshotName } from './recover.ts'
-import type { Replies } from './replies.ts'
 import { segmentName } from './segment.ts'
 import { encodeSnapshot } from './snapshot.ts'
 
@@ -21,7 +20,6 @@ export interface SnapshotsOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly replica: Replica
-  readonly replies: Replies
   readonly notes: Notes
   readonly log: Log
   readonly snapshotIntervalMs: number

@@ -6,7 +6,7 @@ import type { CounterError } from '../base/errors.ts'
 import type { NameHash } from '../base/hash.ts'
 import type { Logger } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import { Replica } from '../storage/index.ts'
+import { Replica, Replies } from '../storage/index.ts'
 import { type Disk, isDiskFull } from './disk.ts'
 import { type Identity, newIncarnation, readIdentity, writeIdentity } from './identity.ts'
 import type { Lock, TakeLock } from './lock.ts'
@@ -14,7 +14,6 @@ import { type FsyncMode, Log } from './log.ts'
 import { type Members, readMembers } from './members.ts'
 import { Notes } from './notes.ts'
 import { listDirectory, type Recovery, recover } from './recover.ts'
-import { Replies } from './replies.ts'
 import { joinInto } from './snapshot.ts'
 import { Snapshots } from './snapshots.ts'
 
@@ -44,6 +43,8 @@ export interface StoreOptions {
   readonly snapshotLogBytes: number
   readonly replyTtlMs: number
   readonly repliesMax: number
+  /** About so many bytes of writes with idempotency keys are kept so that they can be taken back. */
+  readonly tentativeBytesMax: number
   /** Called when a group of the log has settled: something may be news to others. It must not throw. */
   readonly onSettled?: () => void
 }
@@ -70,7 +71,6 @@ export interface Recovered {
 export interface StoreParts {
   readonly options: StoreOptions
   readonly replica: Replica
-  readonly replies: Replies
   readonly notes: Notes
   readonly log: Log
   readonly lock: Lock
@@ -93,10 +93,10 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
     hash: options.hash,
     namesMax: options.namesMax,
     itemsMax: options.itemsMax,
+    replies: new Replies({ clock, ttlMs: options.replyTtlMs, max: options.repliesMax }),
   })
-  const replies = new Replies({ clock, ttlMs: options.replyTtlMs, max: options.repliesMax })
   const notes = new Notes()
-  const recovery = await recover(disk, directory, clock, joinInto({ replica, replies, notes }))
+  const recovery = await recover(disk, directory, clock, joinInto({ replica, notes }))
   reportRecovery(logger, recovery)
 
   const above = replica.greatestIncarnation(options.nodeId)
@@ -124,7 +124,7 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
     recovery.logEnd,
     recovery.snapshot?.header.from,
   )
-  const snapshots = new Snapshots({ ...options, replica, replies, notes, log }, recovery)
+  const snapshots = new Snapshots({ ...options, replica, notes, log }, recovery)
   const recovered: Recovered = {
     names: replica.table.rowCount,
     items: replica.items.live,
@@ -137,7 +137,7 @@ export async function start(options: StoreOptions, lock: Lock): Promise<StorePar
     incarnationIsNew: !resume,
     members: members.bytes,
   }
-  return { options, replica, replies, notes, log, lock, recovered, snapshots, failed, renewalDue: !noted }
+  return { options, replica, notes, log, lock, recovered, snapshots, failed, renewalDue: !noted }
 }
 
 /** Writes the identity where it says something new. Returns false when there is no room for it in a directory that had one. */

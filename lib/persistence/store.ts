@@ -8,36 +8,53 @@ import { nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import {
   type Batch,
+  batchBytesMax,
   type ChangedTotals,
   type Count,
   DELTA_VERSION,
   DecodedDelta,
+  encodeBatch,
   type HeardTotals,
   type Hearing,
   type Item,
   type ItemChange,
+  type KeptReply,
+  type Once,
   type PlainCell,
   type Replica,
   type ReplicaId,
+  readReply,
   type SinceStart,
   type SinceStep,
   SlottedView,
+  type StoredReply,
   TenantList,
   type TenantPage,
   type TenantQuery,
+  Tentative,
   type VersionVector,
+  type WriteAt,
+  writeReply,
 } from '../storage/index.ts'
 import { diskFull, isDiskFull } from './disk.ts'
-import { RECORD_DELTA, RECORD_FOLD, RECORD_HEADER_BYTES, RECORD_MOVE, RECORD_NOTES, RECORD_ONCE } from './frame.ts'
+import {
+  RECORD_DELTA,
+  RECORD_FOLD,
+  RECORD_HEADER_BYTES,
+  RECORD_MOVE,
+  RECORD_NOTES,
+  RECORD_ONCE,
+  RECORD_TENTATIVE,
+} from './frame.ts'
 import { writeIdentity } from './identity.ts'
 import type { Lock } from './lock.ts'
 import type { Log } from './log.ts'
 import { writeMembers } from './members.ts'
 import { type NoteChange, type Notes, noteBytes } from './notes.ts'
 import { Renewal } from './renewal.ts'
-import type { Once, Replies, StoredReply } from './replies.ts'
 import type { Snapshots } from './snapshots.ts'
 import { type Recovered, type StoreOptions, type StoreParts, start } from './start.ts'
+import { Withdrawals } from './withdrawals.ts'
 
 /** What the store says of itself while it runs. */
 export interface StoreStatus {
@@ -48,6 +65,10 @@ export interface StoreStatus {
   /** Bytes of the arrays of names and items. */
   readonly tableBytes: number
   readonly replies: number
+  /** Writes with idempotency keys that may still be taken back, the bytes they take, and how many were taken back since the start. */
+  readonly tentativeWrites: number
+  readonly tentativeBytes: number
+  readonly withdrawals: number
   /** Whether writes are accepted, and why not. */
   readonly writable: boolean
   readonly refusal: string | undefined
@@ -67,13 +88,7 @@ export interface StoreStatus {
   readonly snapshotFailed: boolean
 }
 
-/** The place of a write in the history of its column. */
-export interface WriteAt {
-  readonly replica: ReplicaId
-  readonly seq: number
-}
-
-/** What an increment is answered with: the reply, and the write's own place; of a reply given again, the place of the newest own write. */
+/** What an increment is answered with: the reply, and the write's place; of a reply given again, that of the write it was given to. */
 export type Incremented = StoredReply & { readonly replayed: boolean; readonly at: WriteAt }
 
 /** The same of a change of items, with the stamp that they were given; 0 of a reply given again. */
@@ -98,7 +113,6 @@ const MICROSECONDS = 1000
 export class Store {
   readonly #options: StoreOptions
   readonly #replica: Replica
-  readonly #replies: Replies
   readonly #notes: Notes
   readonly #log: Log
   readonly #lock: Lock
@@ -113,6 +127,9 @@ export class Store {
   #closing: Promise<void> | undefined
   #refusal: Error | undefined
   readonly #renewal: Renewal
+  readonly #withdrawals: Withdrawals
+  /** Whether there are other members, which may count what was counted here. */
+  #hasOthers = false
   #savingMembers: Promise<void> = Promise.resolve()
   /** What the start found and did. */
   readonly recovered: Recovered
@@ -122,7 +139,6 @@ export class Store {
   private constructor(parts: StoreParts) {
     this.#options = parts.options
     this.#replica = parts.replica
-    this.#replies = parts.replies
     this.#notes = parts.notes
     this.#log = parts.log
     this.#lock = parts.lock
@@ -130,6 +146,13 @@ export class Store {
     this.#tenantList = new TenantList(parts.replica.items)
     this.#hiddenBefore = parts.replica.hiddenCells
     this.#renewal = new Renewal(parts.options, parts.replica, (to) => this.#move(to))
+    const { replica, log } = parts
+    this.#withdrawals = new Withdrawals({
+      replica,
+      log,
+      logger: parts.options.logger,
+      admit: (batch) => this.#admitWithdrawal(batch),
+    })
     if (parts.renewalDue) this.#renewal.ask('the disk was full when the node started', 0)
     this.recovered = parts.recovered
     this.failed = parts.failed
@@ -152,12 +175,26 @@ export class Store {
 
   /**
    * undefined: the batch can be written now, in this turn. A promise: wait for it, then ask again.
+   * @param once what increment will be given
    * @throws (or rejects with) CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, NAMES_MAX, CLOSED, or what refuseWrites was given
    */
-  admit(batch: Batch): Promise<void> | undefined {
-    const nameBytes = batch.count === 0 ? 0 : batch.ends[batch.count - 1]!
+  admit(batch: Batch, once?: Once): Promise<void> | undefined {
+    if (this.#refusal) throw this.#refusal
+    return this.#admitBatch(batch, once)
+  }
+
+  /** A node that leaves takes no writes of clients, and still sets right what it has counted. */
+  #admitWithdrawal(batch: Batch): Promise<void> | undefined {
+    const refusal = this.#refusal
+    if (refusal && !(refusal instanceof CounterError && refusal.code === 'DRAINING')) throw refusal
+    return this.#admitBatch(batch)
+  }
+
+  #admitBatch(batch: Batch, once?: Once): Promise<void> | undefined {
+    const nameBytes = nameBytesOf(batch)
     const inReply = batch.count === 1 ? nameBytes * ESCAPED_BYTES_MAX : 0
-    const wait = this.#admitBytes(nameBytes + batch.count * CELL_BYTES_MAX + inReply)
+    const kept = once === undefined ? 0 : batchBytesMax(batch.count, nameBytes)
+    const wait = this.#admitBytes(nameBytes + batch.count * CELL_BYTES_MAX + inReply + kept)
     if (wait) return wait
     if (batch.count > SLICE_NAMES && !this.#spread.has(batch)) return this.#spreadNames(batch)
     return undefined
@@ -165,7 +202,6 @@ export class Store {
 
   /** The same of a delta with so many bytes of names and cells. */
   #admitBytes(content: number): Promise<void> | undefined {
-    if (this.#refusal) throw this.#refusal
     if (this.#renewal.isDue) return this.#renew()
     const bytes = content + RECORD_HEADER_BYTES + DELTA_HEAD_BYTES + REPLY_BYTES_MAX
     return this.#log.hasRoom(bytes) ? undefined : this.#log.makeRoom(bytes)
@@ -173,6 +209,7 @@ export class Store {
 
   /** As admit, of changes of items. */
   admitItems(changes: readonly ItemChange[]): Promise<void> | undefined {
+    if (this.#refusal) throw this.#refusal
     return this.#admitBytes(itemsBytes(changes))
   }
 
@@ -197,12 +234,12 @@ export class Store {
    * Adds a batch that was admitted in this turn. All state changes happen in the call; the batch may be reused when it returns.
    * @param reply makes the reply, after the change; it is kept when `once` is given
    * @returns the reply and the write's place, when they may leave the process
-   * @throws (as a rejection) CounterError NAMES_MAX, COUNT_OVERFLOW, KEY_IN_FLIGHT, KEY_REUSED: nothing was changed;
+   * @throws (as a rejection) CounterError NAMES_MAX, COUNT_OVERFLOW, KEY_IN_FLIGHT, KEY_REUSED, KEYS_UNSETTLED: nothing was changed;
    *   LOG_FAILED: unknown
    */
   increment(batch: Batch, reply: () => StoredReply, once?: Once): Promise<Incremented> {
     this.#spread.delete(batch)
-    return this.#write((writer) => this.#replica.increment(batch, writer), reply, once)
+    return this.#write((writer) => this.#replica.increment(batch, writer), reply, once, batch)
   }
 
   /**
@@ -232,8 +269,8 @@ export class Store {
     return this.#replica.itemsDelta(changes, at.replica, at.seq, stamp)
   }
 
-  /** Writes a delta of the own column, in this turn. */
-  async #write(change: (writer: ByteWriter) => void, reply: () => StoredReply, once?: Once): Promise<Incremented> {
+  /** Writes a delta of the own column, in this turn. @param batch what it adds, when that can be subtracted again */
+  async #write(change: (writer: ByteWriter) => void, reply: () => StoredReply, once?: Once, batch?: Batch): Promise<Incremented> {
     const earlier = once && this.replay(once)
     if (earlier) return earlier
     if (once === undefined) {
@@ -243,11 +280,32 @@ export class Store {
       await this.#log.settled()
       return { ...answer, replayed: false, at }
     }
-    const { answer, landed } = this.#writeOnce(change, reply, once)
+    const kept = this.#writeOnce(change, reply, once, batch && this.#keptBatch(batch, once))
     const at = this.#at
     await this.#log.settled()
-    landed()
-    return { ...answer, replayed: false, at }
+    this.#replica.replies.landed(kept)
+    return { ...kept.reply, replayed: false, at }
+  }
+
+  /**
+   * The batch, when its write can be taken back: there are others who may count it too, and not too many such writes are kept already.
+   * @throws CounterError KEYS_UNSETTLED when there are too many and others may have counted this one
+   */
+  #keptBatch(batch: Batch, { failover }: Once): Uint8Array | undefined {
+    if (!this.#hasOthers) return undefined
+    const { tentative } = this.#replica
+    const { tentativeBytesMax } = this.#options
+    const hasRoom = tentative.bytes + Tentative.bytesOf(batchBytesMax(batch.count, nameBytesOf(batch))) <= tentativeBytesMax
+    if (hasRoom) return encodeBatch(batch)
+    if (!failover) return undefined
+    throw new CounterError(
+      'KEYS_UNSETTLED',
+      `${tentative.size} writes with an Idempotency-Key wait for a member that has not been heard for long, and take ${tentative.bytes} bytes; ` +
+        `at ${tentativeBytesMax} no write is taken that another node may have counted already`,
+      {
+        fix: 'start the member that is missing, or remove it for good: counter cluster remove; or raise COUNTER_TENTATIVE_BYTES_MAX',
+      },
+    )
   }
 
   /** The place of the newest own write. */
@@ -256,7 +314,12 @@ export class Store {
   }
 
   /** The reply lies before the delta in the record but is made after it, so the delta is made aside first. */
-  #writeOnce(change: (writer: ByteWriter) => void, reply: () => StoredReply, once: Once) {
+  #writeOnce(
+    change: (writer: ByteWriter) => void,
+    reply: () => StoredReply,
+    once: Once,
+    batch: Uint8Array | undefined,
+  ): KeptReply {
     const aside = new ByteWriter()
     change(aside)
     let answer: StoredReply
@@ -267,23 +330,32 @@ export class Store {
       this.#log.append(RECORD_DELTA, (writer) => writer.raw(aside.written()))
       throw error
     }
-    const { landed, write } = this.#replies.add(once, answer)
-    this.#log.append(RECORD_ONCE, (writer) => {
-      write(writer)
+    const { replies, tentative } = this.#replica
+    const kept = replies.add(once, answer, this.#at, batch !== undefined)
+    this.#log.append(batch === undefined ? RECORD_ONCE : RECORD_TENTATIVE, (writer) => {
+      if (batch !== undefined) writer.sized(batch)
+      writeReply(writer, kept)
       writer.raw(aside.written())
     })
-    return { answer, landed }
+    if (batch !== undefined) tentative.add({ kept, batch })
+    return kept
   }
 
   /** The reply that was given to the same request before, or undefined. @throws CounterError KEY_IN_FLIGHT, KEY_REUSED */
   replay(once: Once): Promise<Incremented> | undefined {
-    const reply = this.#replies.find(once)
-    return reply && Promise.resolve({ ...reply, replayed: true, at: this.#at })
+    const kept = this.#replica.replies.find(once)
+    return kept && this.#again(kept)
+  }
+
+  async #again({ reply, origin }: KeptReply): Promise<Incremented> {
+    const at = origin ?? this.#at
+    await this.#log.settled()
+    return { ...reply, replayed: true, at }
   }
 
   /** The reply that is kept under a key, to whatever request. It may leave the process only after settled(). */
   keptReply(key: string): StoredReply | undefined {
-    return this.#replies.peek(key)
+    return this.#replica.replies.peek(key)?.reply
   }
 
   /**
@@ -308,8 +380,20 @@ export class Store {
     const news = replica.merge(this.#decoded)
     this.#log.append(RECORD_DELTA, (writer) => writer.raw(delta))
     if (replica.seq > seq || replica.ownNews > ownNews) await this.renew('the last one was written elsewhere too')
+    if (replica.tentative.next() !== undefined) await this.#withdrawals.run()
     await this.#log.settled()
     return news
+  }
+
+  /**
+   * Says what the other members know. Writes with an idempotency key that all of them know are not taken back any more.
+   * @param known of each other member, as far as all that it had counted by then is known here; nothing of one that was not heard yet
+   */
+  settle(known: readonly VersionVector[]): void {
+    const { tentative } = this.#replica
+    this.#hasOthers = known.length > 0
+    tentative.settle(known)
+    if (tentative.next() !== undefined) void this.#withdrawals.run()
   }
 
   /** Of a change that is stamped far ahead nobody could say for long which is the last. */
@@ -417,7 +501,9 @@ export class Store {
       writer.uint8(DELTA_VERSION)
     })
     await this.#log.settled()
-    this.#replies.restore(new ByteReader(record, 0, record.length, 'DELTA_INVALID', 'reply record'))
+    this.#replica.joinReply(
+      readReply(new ByteReader(record, 0, record.length, 'DELTA_INVALID', 'reply record'), undefined, false),
+    )
   }
 
   /**
@@ -549,7 +635,10 @@ export class Store {
       items: this.#replica.items.live,
       tenants: this.#replica.items.tenants.rowCount,
       tableBytes: this.#replica.byteLength,
-      replies: this.#replies.size,
+      replies: this.#replica.replies.size,
+      tentativeWrites: this.#replica.tentative.size,
+      tentativeBytes: this.#replica.tentative.bytes,
+      withdrawals: this.#withdrawals.count,
       writable: refusal === undefined,
       refusal: refusal?.message,
       logEnd: this.#log.end,
@@ -597,6 +686,8 @@ export class Store {
     })
   }
 }
+
+const nameBytesOf = ({ count, ends }: Batch): number => (count === 0 ? 0 : ends[count - 1]!)
 
 function itemsBytes(changes: readonly ItemChange[]): number {
   let bytes = 0

@@ -18,7 +18,7 @@ export interface Once {
   readonly failover?: boolean
 }
 
-/** What an increment is answered with: the reply, and the place of the write; of a reply given again, that of the newest own write. */
+/** What an increment is answered with: the reply, and the place of the write; of a reply given again, that of the write it was given to. */
 export type Incremented = StoredReply & { readonly replayed: boolean; readonly at: WriteAt }
 
 /** Which tenants to list: those with the prefix, after `after` in the order of their UTF-8 bytes, and at most `limit`. */
@@ -37,9 +37,10 @@ export interface TenantsFound {
 export interface ApiStore {
   /**
    * undefined: there is room for this batch now, go on in the same turn. A promise: wait for it, then ask again.
+   * @param once what increment() will be given
    * @throws CounterError DISK_FULL, LOG_BUSY, LOG_FAILED, NAMES_MAX, NAME_TOO_LONG, COUNT_OVERFLOW, DRAINING, CLOSED
    */
-  admit(batch: Batch): Promise<void> | undefined
+  admit(batch: Batch, once?: Once): Promise<void> | undefined
   /**
    * Changes state in the calling turn, right after admit() returned undefined; the batch may be reused as soon as the call
    * returns. `reply` is called in that turn, after the change. Resolves when durable; a key seen before gives its reply again.

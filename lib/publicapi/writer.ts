@@ -38,7 +38,7 @@ export class Writer {
       } else if (once === undefined && tally.count === 0) {
         return { ...reply(), replayed: false }
       } else {
-        for (let wait = this.#store.admit(tally); wait !== undefined; wait = this.#store.admit(tally)) await wait
+        for (let wait = this.#store.admit(tally, once); wait !== undefined; wait = this.#store.admit(tally, once)) await wait
         done = this.#store.increment(tally, reply, once)
       }
     } finally {

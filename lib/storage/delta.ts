@@ -2,7 +2,7 @@
 // a snapshot block is it. Byte by byte in docs/FORMATS.md, section 1.
 //
 //   delta  := version part*                          its end is known from what frames it
-//   part   := 1 block | 2 vector | 3 items (item-delta.ts; in version 2 only)
+//   part   := 1 block | 2 vector | 3 items (item-delta.ts; from version 2 on) | 4 replies (reply-codec.ts; from version 3 on)
 //   block  := flags columns rowCount lengths names cells
 //   columns:= count (node incarnation baseSeq){count}
 //   lengths:= varint{rowCount}                       0: a row without a name; its eight bytes of key stand in `names`
@@ -17,17 +17,30 @@ import { isUtf8 } from 'node:buffer'
 import { type ByteReader, type ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
 import { CELL_WORDS, type Column } from './column.ts'
 import { DecodedItems } from './item-delta.ts'
+import type { PlacedReply } from './replies.ts'
+import { readReplies } from './reply-codec.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, KEY_BYTES, NAME_BYTES_LIMIT, type Table } from './table.ts'
-import { decodeVectorInto, encodeVector, type ReplicaId, readReplica, readSeq, SEQ_MAX, VersionVector } from './vector.ts'
+import {
+  decodeVectorInto,
+  encodeVector,
+  type ReplicaId,
+  readReplica,
+  readSeq,
+  SEQ_MAX,
+  VersionVector,
+  type WriteAt,
+} from './vector.ts'
 import { unzigzag, zigzag } from './zigzag.ts'
 
 /** Of deltas without items. */
 export const DELTA_VERSION = 1
-/** Of deltas that may hold items: who does not know them refuses these whole. */
+/** Of deltas that may hold items, and of those that may hold replies: who does not know them refuses these whole. */
 export const ITEMS_VERSION = 2
+export const REPLIES_VERSION = 3
 export const PART_BLOCK = 1
 export const PART_VECTOR = 2
 export const PART_ITEMS = 3
+export const PART_REPLIES = 4
 /** Flags of a block. */
 export const UNIFORM = 1
 export const MINUS = 2
@@ -124,8 +137,9 @@ export class DecodedDelta {
   columns: ReplicaId[] = []
   vector: VersionVector | undefined
   readonly items = new DecodedItems()
+  replies: PlacedReply[] = []
   /** The one write that the delta is, all of it: a single uniform block of one column, or items of one write. Else undefined. */
-  write: { readonly replica: ReplicaId; readonly seq: number } | undefined
+  write: WriteAt | undefined
 
   /**
    * Takes the delta apart that fills what is left of `reader`.
@@ -138,20 +152,26 @@ export class DecodedDelta {
     this.columns = []
     this.vector = undefined
     this.write = undefined
+    this.replies = []
     this.items.clear(reader.bytes)
     const version = reader.uint8()
-    if (version < DELTA_VERSION || version > ITEMS_VERSION)
-      reader.fail(`delta is version ${version}, expected at most ${ITEMS_VERSION},`)
+    if (version < DELTA_VERSION || version > REPLIES_VERSION)
+      reader.fail(`delta is version ${version}, expected at most ${REPLIES_VERSION},`)
     while (reader.left > 0) {
       const part = reader.uint8()
       if (part === PART_BLOCK) this.#decodeBlock(reader)
       else if (part === PART_VECTOR) this.#decodeVector(reader)
       else if (part === PART_ITEMS && version >= ITEMS_VERSION) this.items.decode(reader)
+      else if (part === PART_REPLIES && version >= REPLIES_VERSION) this.#decodeReplies(reader)
       else reader.fail(`unknown part ${part}`)
     }
     const { columns, items } = this
     if (this.vector !== undefined || columns.length + items.origins.length !== 1) this.write = undefined
     else if (items.isWhole) this.write = writeOfItems(items)
+  }
+
+  #decodeReplies(reader: ByteReader): void {
+    this.replies = this.replies.concat(readReplies(reader))
   }
 
   #decodeVector(reader: ByteReader): void {
@@ -261,7 +281,7 @@ function enlarged<T extends { set(source: T): void }>(source: T, target: T): T {
 }
 
 /** The write that all of the items are of, if there is one. */
-function writeOfItems({ count, origins, seq }: DecodedItems): { replica: ReplicaId; seq: number } | undefined {
+function writeOfItems({ count, origins, seq }: DecodedItems): WriteAt | undefined {
   if (count === 0) return undefined
   for (let item = 1; item < count; item++) if (seq[item] !== seq[0]) return undefined
   return { replica: origins[0]!, seq: seq[0]! }

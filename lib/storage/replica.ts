@@ -20,11 +20,13 @@ import { type HeardTotals, type Hearing, hear } from './heard.ts'
 import { writeItems } from './item-delta.ts'
 import { encodeItemsOfBuckets } from './item-digest.ts'
 import { type ItemChange, Items } from './items.ts'
+import { type KeptReply, Replies } from './replies.ts'
 import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
 import { Slots } from './slots.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, LENGTH_BYTES_MAX, LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
+import { Tentative } from './tentative.ts'
 import { type ChangedTotals, TotalsWalk } from './totals.ts'
-import { FOLDED, LIST_INCARNATIONS, NODE_MAX, type ReplicaId, replicaKey, SEQ_MAX, SLOT_BASE, VersionVector } from './vector.ts'
+import { FOLDED, isWriter, type ReplicaId, replicaKey, SEQ_MAX, SLOT_BASE, VersionVector } from './vector.ts'
 
 /** An integer; a bigint only beyond +-(2^53 - 1). */
 export type Count = number | bigint
@@ -37,6 +39,8 @@ export interface ReplicaOptions {
   readonly namesMax: number
   /** Ids of items at most, in the same way; 0 or nothing for no limit. */
   readonly itemsMax?: number
+  /** Of writes with idempotency keys; without them none is forgotten. */
+  readonly replies?: Replies
 }
 
 const WORD = 0x1_0000_0000
@@ -46,6 +50,9 @@ const HEAD_BYTES_MAX = 3 + 5 * VARINT_BYTES_MAX
 export class Replica {
   readonly table: Table
   readonly items: Items
+  /** Replies to writes with idempotency keys, of all replicas, and own writes of that kind that may be taken back. */
+  readonly replies: Replies
+  readonly tentative: Tentative
   readonly #namesMax: number
   readonly #claims: Claims
   readonly #columns: Column[] = []
@@ -66,6 +73,8 @@ export class Replica {
   constructor(options: ReplicaOptions) {
     this.table = new Table(options.hash)
     this.items = new Items(options.hash, options.itemsMax ?? 0)
+    this.replies = options.replies ?? new Replies(UNLIMITED)
+    this.tentative = new Tentative(this.replies)
     this.#namesMax = options.namesMax
     this.#claims = new Claims(this.table)
     this.#self = this.#columnOf(options.self)
@@ -117,6 +126,7 @@ export class Replica {
       if (isTheirs(replica)) for (const seq of highest) traces.raise(replica, seq)
     }
     this.#raiseByItems(traces, isTheirs)
+    for (const { replica, seq } of this.replies.last()) if (isTheirs(replica)) traces.raise(replica, seq)
     return traces
   }
 
@@ -140,10 +150,11 @@ export class Replica {
   }
 
   /**
-   * Goes on under another own column; the one before becomes an ordinary column of somebody else.
+   * Goes on under another own column; the one before becomes an ordinary column of somebody else, and none of its writes is tentative.
    * The caller has made sure that nothing of the new one is missing here: its next number is above all that are known.
    */
   become(self: ReplicaId): void {
+    this.tentative.clear()
     this.#vector.raise(this.self, this.#seq)
     this.#self = this.#columnOf(self)
     const ofItems = this.items.highest[this.items.originOf(self)]!
@@ -405,6 +416,7 @@ export class Replica {
     const { rows } = this.#lookup
     let news = 0
     let cell = 0
+    for (const kept of delta.replies) this.joinReply(kept)
     for (let first = 0; first < delta.rowCount; first += LOOKUP_NAMES) {
       const last = Math.min(first + LOOKUP_NAMES, delta.rowCount)
       this.#locateRows(delta, first, last)
@@ -436,6 +448,14 @@ export class Replica {
       this.#dropFolded()
     }
     return news
+  }
+
+  /** Keeps a reply that came with its write, or before it. */
+  joinReply(kept: KeptReply): void {
+    const { origin } = kept
+    if (origin !== undefined && replicaKey(origin.replica) === replicaKey(this.self)) this.#seq = Math.max(this.#seq, origin.seq)
+    this.replies.join(kept)
+    this.tentative.heard(kept)
   }
 
   #mergeItems({ items: delta }: DecodedDelta, seqBefore: number): number {
@@ -507,6 +527,7 @@ export class Replica {
    */
   move(node: number, from: number, to: number): boolean {
     const ofItems = this.items.move({ node, incarnation: from }, { node, incarnation: to })
+    this.replies.move({ node, incarnation: from }, { node, incarnation: to })
     // When a log is read there is no column of a life that has only changed items.
     const source = this.#byReplica.get(replicaKey({ node, incarnation: from }))
     if ((source === undefined || source.cells.length === 0) && ofItems === 0) return false
@@ -621,7 +642,7 @@ export class Replica {
     const columns = this.#columns.slice()
     const beyond = columns.map((column) => known.get(column.replica))
     const answer = { vector: start?.vector.copy() ?? this.vector(), from: start?.chunk ?? 0 }
-    return encodeSince({ table: this.table, columns, beyond }, this.items, known.copy(), answer)
+    return encodeSince({ table: this.table, columns, beyond }, this, known.copy(), answer)
   }
 
   /**
@@ -697,10 +718,7 @@ function writeItemsDelta(writer: ByteWriter, items: Items, rows: Uint32Array, re
 }
 
 const NO_CELLS = new Uint32Array(0)
-
-/** Whether the column is one of a node's own writes, each a number: not one of imports or slots, or a folded one. */
-const isWriter = ({ node, incarnation }: ReplicaId): boolean =>
-  node <= NODE_MAX && incarnation > FOLDED && incarnation < LIST_INCARNATIONS
+const UNLIMITED = { clock: { now: () => 0 }, ttlMs: Number.POSITIVE_INFINITY, max: Number.POSITIVE_INFINITY }
 
 function narrow(value: bigint): Count {
   const number = Number(value)

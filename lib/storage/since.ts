@@ -1,4 +1,5 @@
-// What a vector does not cover, as encoded deltas: the rows span by span, of each the columns in which something is newer; then the items.
+// What a vector does not cover, as encoded deltas: the replies to writes with idempotency keys; the rows span by span, of each the columns in
+// which something is newer; then the items. Replies come first, so that nobody knows what was counted under a key and does not know the key.
 // Spans and chunks in which nothing is newer are passed over by their marks, so the cost grows with what has changed.
 // A delta ends when its names or its cells are as many as make a step of a few milliseconds; it may hold blocks of several chunks.
 
@@ -7,7 +8,10 @@ import { CELL_WORDS, type Column, SPAN_ROWS, SPAN_SHIFT } from './column.ts'
 import { BLOCK_COLUMNS_MAX, DELTA_VERSION, writeBlock, writeVector } from './delta.ts'
 import { itemsSince } from './item-since.ts'
 import type { Items } from './items.ts'
+import type { Replies } from './replies.ts'
+import { repliesSince } from './reply-since.ts'
 import { CHUNK_MASK, CHUNK_ROWS, CHUNK_SHIFT, type Table } from './table.ts'
+import type { Tentative } from './tentative.ts'
 import type { VersionVector } from './vector.ts'
 
 /** A step of an answer to "what is new": an encoded delta, and from where on a later request may go on. */
@@ -47,17 +51,27 @@ export interface SinceColumns {
   readonly beyond: readonly number[]
 }
 
+/** What is given beside cells. */
+export interface SinceOthers {
+  readonly items: Items
+  readonly replies: Replies
+  readonly tentative: Tentative
+}
+
 /**
  * See Replica.since.
- * @param known says the same of items
+ * @param known says the same of items and replies
  * @param answer its vector, which the last delta says, and where to begin
  */
 export function* encodeSince(
   columns: SinceColumns,
-  items: Items,
+  { items, replies, tentative }: SinceOthers,
   known: VersionVector,
   answer: { readonly vector: VersionVector; readonly from: number },
 ): Generator<SinceStep, void> {
+  if (answer.from === 0) {
+    for (const delta of repliesSince(replies, tentative, known)) yield { delta, cells: 0, nextChunk: 0 }
+  }
   if (answer.from < ITEMS_FROM) yield* cellsSince(columns, answer.from)
   let nextChunk = Math.max(ITEMS_FROM, answer.from)
   for (const { delta, items: count, next } of itemsSince(items, known, nextChunk - ITEMS_FROM)) {

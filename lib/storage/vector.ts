@@ -26,6 +26,16 @@ export interface ReplicaId {
   readonly incarnation: number
 }
 
+/** The place of a write in the history of its column. */
+export interface WriteAt {
+  readonly replica: ReplicaId
+  readonly seq: number
+}
+
+/** Whether the column is one of a node's own writes, each a number: not one of imports or slots, or a folded one. */
+export const isWriter = ({ node, incarnation }: ReplicaId): boolean =>
+  node <= NODE_MAX && incarnation > FOLDED && incarnation < LIST_INCARNATIONS
+
 export const replicaKey = (replica: ReplicaId): string => `${replica.node}.${replica.incarnation}`
 
 export class VersionVector {

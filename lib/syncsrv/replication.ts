@@ -19,6 +19,7 @@ import { Loop } from './loop.ts'
 import { encodeDrain } from './messages.ts'
 import { Renewal } from './renewal.ts'
 import { Roster } from './roster.ts'
+import { Settling } from './settling.ts'
 import { type Counters, type ReplicationOptions, Site } from './site.ts'
 import type { Once, StoredReply } from './store.ts'
 import type { Answer } from './transport.ts'
@@ -58,6 +59,7 @@ export class Replication {
   readonly #acceptance: Acceptance
   readonly #folds: Folds
   readonly #renewal: Renewal
+  readonly #settling: Settling
   readonly #upkeep: Upkeep
   readonly #saved: readonly Member[]
   #draining: Promise<void> | undefined
@@ -83,6 +85,7 @@ export class Replication {
       pull: (node) => this.#loop.pull(node),
     })
     this.#folds = new Folds(site)
+    this.#settling = new Settling(site)
     this.#upkeep = new Upkeep(site, { loop: this.#loop, renewal: this.#renewal, folds: this.#folds })
     const server = new ExchangeServer(site, {
       asked: (node) => this.#loop.asked(node),
@@ -115,6 +118,7 @@ export class Replication {
     await join.run()
     options.logger.info({ incarnation: roster.self.incarnation, members: roster.size }, 'replicates')
     this.#site.started = true
+    this.#settling.look()
     this.#loop.refresh()
     this.#upkeep.start()
   }
@@ -244,6 +248,7 @@ export class Replication {
     this.#site.peers.forget(node)
     this.#loop.refresh()
     this.#levels.look()
+    this.#settling.look()
     void this.#loop.tellAll()
     // The roster has logged it, for who does not wait.
     saved.catch(() => {})

@@ -18,7 +18,7 @@ export interface Once {
   readonly fingerprint: Uint8Array
 }
 
-/** What a write is answered with, and its place; of a reply given again, that of the newest own write. */
+/** What a write is answered with, and its place; of a reply given again, that of the write it was given to. */
 export type Written = StoredReply & { readonly replayed: boolean; readonly at: WriteAt }
 
 /** What batches of items that all members keep, or none, need of the store. */
@@ -65,6 +65,11 @@ export interface SyncStore extends BatchStore {
    * column of the node, and of the columns of slots that this life has heard. It may leave only after settled().
    */
   tracesOf(self: ReplicaId): VersionVector
+  /**
+   * Says what the other members know: writes with idempotency keys that all of them know are not taken back any more.
+   * @param known of each other member, as far as all that it had counted by then is known here; nothing of one that was not heard yet
+   */
+  settle(known: readonly VersionVector[]): void
   /** What is known of a node's incarnations; where single cells of one go beyond the vector, up to where they go. */
   livesOf(node: number): VersionVector
   /** undefined when all that is known is acknowledged; else a promise for it. Rejects when the log failed. */

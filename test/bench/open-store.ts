@@ -31,5 +31,6 @@ export function openStore(directory: string, hash: NameHash, fsync: FsyncMode = 
     snapshotLogBytes: 0,
     replyTtlMs: 1000,
     repliesMax: 1000,
+    tentativeBytesMax: 1 << 20,
   })
 }

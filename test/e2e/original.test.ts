@@ -97,6 +97,7 @@ async function startOurs(syncPort: number, seeds: readonly string[], directory: 
     snapshotLogBytes: 0,
     replyTtlMs: 1000,
     repliesMax: 10,
+    tentativeBytesMax: 1 << 20,
   })
   const client = createLegacyClient({ clock: systemClock, timeoutMs: 10_000 })
   const isOurs = (node: number): boolean => node === 0

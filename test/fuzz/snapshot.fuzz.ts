@@ -8,18 +8,15 @@ import { ByteWriter } from '../../lib/base/bytes.ts'
 import { CounterError } from '../../lib/base/errors.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { Notes } from '../../lib/persistence/notes.ts'
-import { Replies } from '../../lib/persistence/replies.ts'
 import { encodeSnapshot, joinInto, readSnapshot } from '../../lib/persistence/snapshot.ts'
-import { Replica } from '../../lib/storage/index.ts'
+import { encodeBatch, Replica } from '../../lib/storage/index.ts'
 import { batchOf, hash, nameBytes, once, plainReply } from '../persistence/harness.ts'
 import { bytesFile } from '../support/bytes-file.ts'
-import { VirtualClock } from '../support/virtual-clock.ts'
 import { damaged } from './damage.ts'
 import { checkCounts } from './delta.fuzz.ts'
 
 const HEADER_BYTES = 52
 const BLOCK_HEADER_BYTES = 9
-const clock = new VirtualClock()
 const self = { node: 3, incarnation: 77 }
 
 function resealed(bytes: Uint8Array): Uint8Array {
@@ -38,13 +35,13 @@ export async function fuzzSnapshot(runs: number, seed: number): Promise<Map<stri
   const ends = new Map<string, number>()
   const state = () => ({
     replica: new Replica({ self, hash, namesMax: 0 }),
-    replies: new Replies({ clock, ttlMs: 1e9, max: 1000 }),
     notes: new Notes(),
   })
-  const { replica, replies, notes } = state()
+  const { replica, notes } = state()
   for (let index = 0; index < 20; index++) {
     replica.increment(batchOf({ hot: 1, [`op-${index}`]: 1, cold: -1 }), new ByteWriter())
-    replies.add(once(`k${index}`), plainReply(`reply ${index}`)).landed()
+    const kept = replica.replies.add(once(`k${index}`), plainReply(`reply ${index}`), { replica: self, seq: replica.seq }, true)
+    if (index % 2 === 0) replica.tentative.add({ kept, batch: encodeBatch(batchOf({ hot: 1, cold: -1 })) })
     notes.change([[`n${index}`, Uint8Array.of(index)]], new ByteWriter())
     const changes = [
       { id: `item-${index}`, tenant: `t${index % 3}` },
@@ -52,7 +49,7 @@ export async function fuzzSnapshot(runs: number, seed: number): Promise<Map<stri
     ]
     replica.changeItems(changes, 1000, new ByteWriter())
   }
-  const pieces = encodeSnapshot({ self, from: 99, createdAt: 1 }, { replica, replies, notes })
+  const pieces = encodeSnapshot({ self, from: 99, createdAt: 1 }, { replica, notes })
   const whole = new Uint8Array(Buffer.concat(Array.from(pieces, (piece) => piece.slice())))
 
   for (let run = 0; run < runs; run++) {

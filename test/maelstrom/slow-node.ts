@@ -89,6 +89,7 @@ await runMaelstrom({
       snapshotLogBytes: settings.snapshotLogBytes,
       replyTtlMs: settings.idempotencyTtlMs,
       repliesMax: settings.idempotencyKeysMax,
+      tentativeBytesMax: settings.tentativeBytesMax,
     })
     return process.argv.includes('hasty') ? hasty(store) : store
   },

@@ -90,7 +90,7 @@ test('a record of an unknown kind, or longer than its frame, is refused', () => 
   assert.is(records([1, 1, 0, 0, 0, 5]), 'none')
   assert.is(records([3, 0, 0, 0, 0, 1, 2, 0, 0, 0, 5, 6]), 'none')
   assert.is(records([4, 2, 0, 0, 0, 1, 9]), 'none')
-  assert.is(records([7, 0, 0, 0, 0]), 'LOG_CORRUPT')
+  assert.is(records([9, 0, 0, 0, 0]), 'LOG_CORRUPT')
   assert.is(records([0, 0, 0, 0, 0]), 'LOG_CORRUPT')
   assert.is(records([1, 2, 0, 0, 0, 5]), 'LOG_CORRUPT')
   assert.is(records([1, 1, 0]), 'LOG_CORRUPT')

@@ -5,8 +5,8 @@ import { CounterError } from '../../lib/base/errors.ts'
 import { createNameHash, hashName } from '../../lib/base/hash.ts'
 import type { Logger } from '../../lib/base/log.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
-import { type Lock, type Once, Store, type StoredReply, type StoreOptions } from '../../lib/persistence/index.ts'
-import type { Batch } from '../../lib/storage/index.ts'
+import { type Lock, Store, type StoreOptions } from '../../lib/persistence/index.ts'
+import type { Batch, Once, StoredReply } from '../../lib/storage/index.ts'
 import { drained, VirtualClock } from '../support/virtual-clock.ts'
 import { VirtualDisk } from '../support/virtual-disk.ts'
 
@@ -105,6 +105,7 @@ export class Machine {
       snapshotLogBytes: 0,
       replyTtlMs: 3_600_000,
       repliesMax: 1000,
+      tentativeBytesMax: 1 << 20,
       ...overrides,
     }
   }
@@ -116,7 +117,7 @@ export class Machine {
   /** One increment, as the API does it: admitted, then added, then waited for. */
   async write(store: Store, amounts: Record<string, number | bigint>, key?: Once, body?: string) {
     const batch = batchOf(amounts)
-    for (let wait = store.admit(batch); wait !== undefined; wait = store.admit(batch)) await wait
+    for (let wait = store.admit(batch, key); wait !== undefined; wait = store.admit(batch, key)) await wait
     return store.increment(batch, () => plainReply(body), key)
   }
 

@@ -2,8 +2,8 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Once, Store } from '../../lib/persistence/index.ts'
-import type { ItemChange } from '../../lib/storage/index.ts'
+import type { Store } from '../../lib/persistence/index.ts'
+import type { ItemChange, Once } from '../../lib/storage/index.ts'
 import { Machine, once, plainReply, rejection } from './harness.ts'
 
 const test = suite('persistence/items')

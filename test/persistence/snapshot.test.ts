@@ -4,9 +4,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ByteWriter } from '../../lib/base/bytes.ts'
 import { Notes } from '../../lib/persistence/notes.ts'
-import { Replies } from '../../lib/persistence/replies.ts'
 import { encodeSnapshot, joinInto, readSnapshot } from '../../lib/persistence/snapshot.ts'
-import { Replica } from '../../lib/storage/index.ts'
+import { encodeBatch, Replica, Replies } from '../../lib/storage/index.ts'
 import { bytesFile } from '../support/bytes-file.ts'
 import { VirtualClock } from '../support/virtual-clock.ts'
 import { batchOf, hash, nameBytes, once, plainReply, rejection } from './harness.ts'
@@ -16,22 +15,25 @@ const clock = new VirtualClock()
 const header = { self: { node: 3, incarnation: 77 }, from: 12_345, createdAt: 1_700_000_000_000 }
 
 function state() {
-  const replica = new Replica({ self: { node: 3, incarnation: 77 }, hash, namesMax: 0 })
   const replies = new Replies({ clock, ttlMs: 1e9, max: 1000 })
+  const replica = new Replica({ self: header.self, hash, namesMax: 0, replies })
   const notes = new Notes()
-  return { replica, replies, notes, sink: joinInto({ replica, replies, notes }) }
+  return { replica, notes, sink: joinInto({ replica, notes }) }
 }
 
-/** A snapshot of `count` names and replies. */
+/** A snapshot of `count` names, replies and notes; every other write is tentative. */
 function snapshotOf(count: number): Uint8Array {
-  const { replica, replies, notes } = state()
+  const { replica, notes } = state()
   const scratch = new ByteWriter()
   for (let index = 0; index < count; index++) {
     replica.increment(batchOf({ [`name-${index}`]: index + 1, hot: 1, cold: -1 }), scratch)
-    replies.add(once(`key-${index}`), plainReply(`reply ${index}`)).landed()
+    const origin = { replica: replica.self, seq: replica.seq }
+    const isTentative = index % 2 === 1
+    const kept = replica.replies.add(once(`key-${index}`), plainReply(`reply ${index}`), origin, isTentative)
+    if (isTentative) replica.tentative.add({ kept, batch: encodeBatch(batchOf({ hot: 1 })) })
     notes.change([[`note-${index}`, Uint8Array.of(index)]], scratch)
   }
-  return new Uint8Array(Buffer.concat(Array.from(encodeSnapshot(header, { replica, replies, notes }), (piece) => piece.slice())))
+  return new Uint8Array(Buffer.concat(Array.from(encodeSnapshot(header, { replica, notes }), (piece) => piece.slice())))
 }
 
 const read = (bytes: Uint8Array, to = state()) => readSnapshot(bytesFile(bytes), 'snapshot-1', to.sink, async () => {})
@@ -44,7 +46,12 @@ test('what is written is read back: values, sequence numbers, replies, notes', a
     [30, -30, 30],
   )
   assert.is(to.replica.seq, 30)
-  assert.equal(to.replies.find(once('key-7')), plainReply('reply 7'))
+  assert.equal(to.replica.replies.find(once('key-7'))?.reply, plainReply('reply 7'))
+  assert.equal(to.replica.replies.find(once('key-8'))?.origin, { replica: header.self, seq: 9 })
+  assert.equal(
+    Array.from(to.replica.tentative, ({ kept }) => kept.key),
+    Array.from({ length: 15 }, (_, index) => `key-${2 * index + 1}`),
+  )
   assert.equal(to.notes.get('note-7'), Uint8Array.of(7))
 })
 
@@ -69,7 +76,7 @@ test('what was joined before the damage is true', async () => {
   const to = state()
   assert.is((await rejection(read(bad, to))).code, 'SNAPSHOT_CORRUPT')
   await read(whole, to)
-  assert.equal([to.replica.value(nameBytes('hot')), to.replies.size], [8, 8])
+  assert.equal([to.replica.value(nameBytes('hot')), to.replica.replies.size], [8, 8])
 })
 
 test.run()

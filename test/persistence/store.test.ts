@@ -4,7 +4,6 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ByteWriter } from '../../lib/base/bytes.ts'
 import { Notes } from '../../lib/persistence/notes.ts'
-import { Replies } from '../../lib/persistence/replies.ts'
 import { joinInto, readSnapshot } from '../../lib/persistence/snapshot.ts'
 import { Replica } from '../../lib/storage/index.ts'
 import { bytesFile } from '../support/bytes-file.ts'
@@ -160,15 +159,9 @@ test('a backup holds what is acknowledged, and opens as a snapshot while writes 
   }
   await machine.settle(Promise.all([read(), writes]))
   const replica = new Replica({ self: { node: 9, incarnation: 9 }, hash, namesMax: 0 })
-  const replies = new Replies({ clock: machine.clock, ttlMs: 1e9, max: 100 })
-  await readSnapshot(
-    bytesFile(Buffer.concat(pieces)),
-    'backup',
-    joinInto({ replica, replies, notes: new Notes() }),
-    async () => {},
-  )
+  await readSnapshot(bytesFile(Buffer.concat(pieces)), 'backup', joinInto({ replica, notes: new Notes() }), async () => {})
   assert.is(replica.value(nameBytes('hot')), 31)
-  assert.is(replies.size, 30)
+  assert.is(replica.replies.size, 30)
 })
 
 test('a delta from elsewhere is joined, logged, and changes nothing the second time', async () => {

@@ -31,6 +31,9 @@ export class CheckCells {
       reply: (reader: ByteReader) => {
         reader.at = reader.end
       },
+      tentative: (reader: ByteReader) => {
+        reader.at = reader.end
+      },
       notes: (reader: ByteReader) => {
         reader.at = reader.end
       },

@@ -1,6 +1,6 @@
 // A number is given once: no two writes that were acknowledged have the same place in the history of a column.
 
-import type { WriteAt } from '../../lib/persistence/index.ts'
+import type { WriteAt } from '../../lib/storage/index.ts'
 import { replicaKey } from '../../lib/storage/index.ts'
 
 export class CheckPlaces {

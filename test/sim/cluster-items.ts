@@ -2,8 +2,8 @@
 // they write meets; what they are told goes into the ledger and to the checkers.
 
 import { CounterError } from '../../lib/base/errors.ts'
-import type { Store, StoredReply } from '../../lib/persistence/index.ts'
-import type { ItemChange } from '../../lib/storage/index.ts'
+import type { Store } from '../../lib/persistence/index.ts'
+import type { ItemChange, StoredReply } from '../../lib/storage/index.ts'
 import { nameBytes, plainReply } from '../persistence/harness.ts'
 import { checkItemCounts, checkTenantList } from './check-items-counts.ts'
 import { checkItemsWhole } from './check-items-whole.ts'

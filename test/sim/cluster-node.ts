@@ -213,6 +213,7 @@ export class ClusterNode implements Station {
       snapshotLogBytes: 0,
       replyTtlMs: 3_600_000,
       repliesMax: 1000,
+      tentativeBytesMax: 1 << 20,
       onSettled,
       ...this.#settings.store,
     }

@@ -191,7 +191,7 @@ test('what is out of range is refused, each by name', () => {
   const head = [1, 1, 0, 1, 0, 1, 0] // Version, block, no flags, one column: node 0, incarnation 1, from 0.
   const cases: Array<[string, RegExp, number[]]> = [
     ['nothing', /needs 1 more bytes/, []],
-    ['version 0', /version 0, expected at most 2/, [0]],
+    ['version 0', /version 0, expected at most 3/, [0]],
     ['items in version 1', /unknown part 3/, [1, 3, 0, 0, 0, 0]],
     ['unknown flags of items', /unknown flags 2/, [2, 3, 2, 0, 0, 0]],
     ['very many origins', /origins do not fit/, [2, 3, 0, ...varint(big)]],
@@ -204,7 +204,11 @@ test('what is out of range is refused, each by name', () => {
     ['an item of a tenant that is not there', /tenant 1 of 0/, [2, 3, 0, 1, 7, 1, 0, 1, 1, 0x61, 2, 2, 1]],
     ['an item without an id', /name of 0 bytes/, [2, 3, 0, 1, 7, 1, 0, 1, 0, 2, 2, 0]],
     ['an id that is not UTF-8', /not UTF-8/, [2, 3, 0, 1, 7, 1, 0, 1, 1, 0xff, 2, 2, 0]],
-    ['version 3', /version 3, expected at most 2/, [3]],
+    ['version 4', /version 4, expected at most 3/, [4]],
+    ['replies in version 2', /unknown part 4/, [2, 4, 0]],
+    ['more replies than bytes', /9 replies do not fit/, [3, 4, 9, 1]],
+    ['a reply of write 0', /sequence number 0/, [3, 4, 1, 1, 2, 0, 0, ...new Uint8Array(60)]],
+    ['unknown flags of a reply', /unknown flags 2/, [3, 4, 1, 1, 2, 1, 2, ...new Uint8Array(60)]],
     ['an unknown part', /unknown part 3/, [1, 3]],
     ['an unknown flag', /unknown flags 4/, [1, 1, 4, 1, 0, 1, 0, 0]],
     ['no columns', /block of 0 columns/, [1, 1, 0, 0, 0]],

@@ -107,6 +107,7 @@ export class Node {
       snapshotLogBytes: 0,
       replyTtlMs: 3_600_000,
       repliesMax: 1000,
+      tentativeBytesMax: 1 << 20,
       onSettled: () => this.replication?.nudge(),
     })
     this.replication = new Replication({

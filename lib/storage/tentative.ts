@@ -1,0 +1,139 @@
+// Tentative writes: own writes with an idempotency key that can still be taken back. A client that got no answer from one node asks another, which
+// may not know the key yet; then both have counted it. Each tells the other of the key with what it has counted. Of all writes under one key one
+// stays: one that cannot be taken back, else the first (by wall clock, then node, incarnation and number). Everybody orders them alike, so
+// everybody else withdraws: subtracts what it had added.
+// A write stays tentative until it is settled: each member knows of it, so that none will count the key any more, and all that they had counted
+// before they knew is known here. docs/decisions/0017.
+
+import type { KeptReply, PlacedReply, Replies } from './replies.ts'
+import type { ReplicaId, VersionVector, WriteAt } from './vector.ts'
+
+export interface TentativeWrite {
+  readonly kept: PlacedReply
+  /** What it has added: see batch-codec.ts. */
+  readonly batch: Uint8Array
+}
+
+/** Bytes of the objects around a write, about. */
+const ENTRY_BYTES = 500
+
+export class Tentative {
+  readonly #replies: Replies
+  /** By key, in the order of the writes. */
+  readonly #writes = new Map<string, TentativeWrite>()
+  /** Those that have lost against another one. */
+  readonly #lost = new Set<TentativeWrite>()
+  /** Bytes that they take, about. */
+  bytes = 0
+
+  constructor(replies: Replies) {
+    this.#replies = replies
+  }
+
+  get size(): number {
+    return this.#writes.size
+  }
+
+  /** Bytes that a write takes with a batch of so many. */
+  static bytesOf(batchBytes: number): number {
+    return ENTRY_BYTES + batchBytes
+  }
+
+  /** One that was made here, or read from the disk, where others with its key may be known already. */
+  add(write: TentativeWrite): void {
+    const { key } = write.kept
+    // Only after the key was forgotten: that one stays as it is.
+    this.#forget(this.#writes.get(key))
+    this.#writes.set(key, write)
+    this.bytes += Tentative.bytesOf(write.batch.length)
+    for (const other of this.#replies.ofKey(key)) this.#compare(write, other)
+  }
+
+  /** Another reply is known. */
+  heard(kept: KeptReply): void {
+    const write = this.#writes.get(kept.key)
+    if (write !== undefined) this.#compare(write, kept)
+  }
+
+  #compare(write: TentativeWrite, other: KeptReply): void {
+    if (other.origin !== undefined && this.#isSame(write.kept, other) && precedes(other, write.kept)) this.#lost.add(write)
+  }
+
+  /** Whether both answer one request; a key may be used for another one later. */
+  #isSame(left: KeptReply, right: KeptReply): boolean {
+    return Buffer.compare(left.fingerprint, right.fingerprint) === 0 && Math.abs(left.at - right.at) <= this.#replies.ttlMs
+  }
+
+  /** One that is to be withdrawn. */
+  next(): TentativeWrite | undefined {
+    for (const write of this.#lost) return write
+    return undefined
+  }
+
+  /** It has been withdrawn, or cannot be. */
+  end(write: TentativeWrite): void {
+    this.#forget(write)
+  }
+
+  /** The write at a place has been withdrawn: as a log says. */
+  withdrawn({ replica, seq }: WriteAt, key: string): void {
+    const write = this.#writes.get(key)
+    if (write === undefined) return
+    const { origin } = write.kept
+    if (origin.seq === seq && origin.replica.node === replica.node && origin.replica.incarnation === replica.incarnation)
+      this.#forget(write)
+  }
+
+  /**
+   * Lets go of those that are settled.
+   * @param known what each other member knows, as far as all that it had counted by then is known here
+   */
+  settle(known: readonly VersionVector[]): void {
+    for (const write of this.#writes.values()) {
+      const { replica, seq } = write.kept.origin
+      if (known.some((vector) => vector.get(replica) < seq)) break
+      if (!this.#lost.has(write)) this.#forget(write)
+    }
+  }
+
+  /** All of them stay as they are: under another incarnation nobody can say any more which have been withdrawn. */
+  clear(): void {
+    this.#writes.clear()
+    this.#lost.clear()
+    this.bytes = 0
+  }
+
+  /** Those that `known` does not cover, by their replies. */
+  *since(known: VersionVector): Generator<PlacedReply, void> {
+    for (const { kept } of this.#writes.values()) if (kept.origin.seq > known.get(kept.origin.replica)) yield kept
+  }
+
+  [Symbol.iterator](): IterableIterator<TentativeWrite> {
+    return this.#writes.values()
+  }
+
+  #forget(write: TentativeWrite | undefined): void {
+    if (write === undefined || this.#writes.get(write.kept.key) !== write) return
+    this.#writes.delete(write.kept.key)
+    this.#lost.delete(write)
+    this.bytes -= Tentative.bytesOf(write.batch.length)
+  }
+}
+
+/** Whether `left` stays rather than `right`, which is tentative. */
+function precedes(left: KeptReply, right: KeptReply): boolean {
+  if (!left.tentative) return !isSameWrite(left.origin!, right.origin!)
+  return compare(left, right) < 0
+}
+
+function compare(left: KeptReply, right: KeptReply): number {
+  return left.at - right.at || comparePlaces(left.origin!, right.origin!)
+}
+
+const comparePlaces = (left: WriteAt, right: WriteAt): number =>
+  compareReplicas(left.replica, right.replica) || left.seq - right.seq
+
+const compareReplicas = (left: ReplicaId, right: ReplicaId): number =>
+  left.node - right.node || left.incarnation - right.incarnation
+
+const isSameWrite = (left: WriteAt, right: WriteAt): boolean => comparePlaces(left, right) === 0

@@ -1,0 +1,220 @@
+// Writes with an idempotency key in a cluster: one that two nodes have counted is taken back by one of them, whatever ends in between.
+
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { CounterError } from '../../lib/base/errors.ts'
+import type { Store, StoreOptions } from '../../lib/persistence/index.ts'
+import { VersionVector } from '../../lib/storage/index.ts'
+import { Machine, once, rejection, valueOf } from './harness.ts'
+
+const test = suite('persistence/keyed')
+
+/** Not settled: there is another member, and nothing was heard of it. */
+const UNHEARD = [new VersionVector()]
+
+class Node {
+  readonly machine: Machine
+  readonly #options: Partial<StoreOptions>
+  store!: Store
+
+  constructor(nodeId: number, options: Partial<StoreOptions> = {}) {
+    this.machine = new Machine(nodeId)
+    this.#options = { nodeId, ...options }
+  }
+
+  static async open(nodeId: number, options?: Partial<StoreOptions>): Promise<Node> {
+    const node = new Node(nodeId, options)
+    await node.start()
+    return node
+  }
+
+  async start(): Promise<void> {
+    this.store = await this.machine.open(this.#options)
+    this.store.settle(UNHEARD)
+    await this.machine.rest()
+  }
+
+  write(amounts: Record<string, number>, key?: ReturnType<typeof once>, body?: string) {
+    return this.machine.settle(this.machine.write(this.store, amounts, key, body))
+  }
+
+  /** Takes what another node has, as its answer to an exchange. */
+  async hear(other: Node): Promise<void> {
+    const deltas = Array.from(other.store.since(this.store.vector()), ({ delta }) => delta.slice())
+    for (const delta of deltas) await this.machine.settle(this.store.merge(delta))
+  }
+
+  value(name: string): number {
+    return valueOf(this.store, name)
+  }
+
+  get counts() {
+    const { replies, tentativeWrites, withdrawals } = this.store.status()
+    return { replies, tentativeWrites, withdrawals }
+  }
+}
+
+/** Two nodes that have both counted the key; node 2 later. */
+async function bothCounted(): Promise<[Node, Node]> {
+  const [one, two] = [await Node.open(1), await Node.open(2)]
+  await one.write({ a: 5, b: -2 }, once('k'), 'one')
+  two.machine.clock.wallMs = one.machine.clock.wallMs + 10
+  await two.write({ a: 5, b: -2 }, once('k'), 'two')
+  return [one, two]
+}
+
+test('a node that was told of a key gives the reply of the other again, and counts nothing', async () => {
+  const [one, two] = [await Node.open(1), await Node.open(2)]
+  const { at } = await one.write({ a: 5 }, once('k'), 'of one')
+  await two.hear(one)
+  const again = await two.write({ a: 5 }, once('k'), 'of two')
+  assert.equal([again.body, again.replayed, again.at], ['of one', true, at])
+  assert.equal([one.value('a'), two.value('a')], [5, 5])
+  assert.is((await rejection(two.write({ a: 6 }, once('k', 'another')))).code, 'KEY_REUSED')
+})
+
+test('of a write that two nodes have counted one takes its own back', async () => {
+  const [one, two] = await bothCounted()
+  await two.hear(one)
+  assert.equal([two.value('a'), two.value('b')], [5, -2])
+  assert.equal(two.counts, { replies: 2, tentativeWrites: 0, withdrawals: 1 })
+  await one.hear(two)
+  assert.equal([one.value('a'), one.value('b')], [5, -2])
+  assert.equal(one.counts, { replies: 2, tentativeWrites: 1, withdrawals: 0 })
+  assert.equal([(await one.write({ a: 1 }, once('k'))).replayed, (await two.write({ a: 1 }, once('k'))).replayed], [true, true])
+})
+
+test('the one that stays takes nothing back, whoever hears first', async () => {
+  const [one, two] = await bothCounted()
+  await one.hear(two)
+  assert.equal([one.value('a'), one.counts.withdrawals], [10, 0])
+  await two.hear(one)
+  await one.hear(two)
+  assert.equal([one.value('a'), two.value('a')], [5, 5])
+})
+
+test('of three nodes that have counted it two take it back', async () => {
+  const [one, two] = await bothCounted()
+  const three = await Node.open(3)
+  three.machine.clock.wallMs = one.machine.clock.wallMs - 10
+  await three.write({ a: 5, b: -2 }, once('k'), 'three')
+  await two.hear(one)
+  await one.hear(two)
+  await one.hear(three)
+  await two.hear(one)
+  await three.hear(two)
+  assert.equal([one.value('a'), two.value('a'), three.value('a')], [5, 5, 5])
+  assert.equal(
+    [one, two, three].map(({ counts }) => counts.withdrawals),
+    [1, 1, 0],
+  )
+})
+
+test('it is taken back after every kind of end, from the log and from a snapshot, and once', async () => {
+  for (const snapshot of [false, true]) {
+    for (const end of ['kill', 'powerCut', 'close'] as const) {
+      const [one, two] = await bothCounted()
+      const restart = async () => {
+        if (snapshot) await two.machine.settle(two.store.snapshot())
+        if (end === 'close') await two.machine.settle(two.store.close())
+        else await two.machine[end]()
+        await two.start()
+      }
+      await restart()
+      assert.is(two.counts.tentativeWrites, 1, `${end} ${snapshot}`)
+      await two.hear(one)
+      assert.equal([two.value('a'), two.counts.withdrawals], [5, 1])
+      await restart()
+      await two.hear(one)
+      assert.equal([two.value('a'), two.value('b'), two.counts], [5, -2, { replies: 2, tentativeWrites: 0, withdrawals: 0 }])
+    }
+  }
+})
+
+test('whenever the node ends while it takes back, both writes come to one', async () => {
+  let steps = 0
+  for (let ended = true; ended; steps++) {
+    const [one, two] = await bothCounted()
+    const deltas = Array.from(one.store.since(two.store.vector()), ({ delta }) => delta.slice())
+    const heard = (async () => {
+      for (const delta of deltas) await two.store.merge(delta)
+    })()
+    heard.catch(() => {})
+    ended = false
+    for (let step = 0; step < steps; step++) ended = await two.machine.step()
+    await two.machine.powerCut()
+    await two.start()
+    await two.hear(one)
+    await one.hear(two)
+    assert.equal([two.value('a'), two.value('b'), one.value('a'), one.value('b')], [5, -2, 5, -2], `after ${steps} steps`)
+    if (steps === 0) ended = true
+  }
+  assert.ok(steps > 3)
+})
+
+test('what cannot be taken back while writes are refused is taken back later', async () => {
+  const [one, two] = await bothCounted()
+  two.store.refuseWrites(new CounterError('STARTING', 'not now'))
+  await two.hear(one)
+  assert.equal([two.value('a'), two.counts.withdrawals], [10, 0])
+  two.store.refuseWrites(undefined)
+  two.store.settle(UNHEARD)
+  await two.machine.rest()
+  assert.equal([two.value('a'), two.counts.withdrawals], [5, 1])
+})
+
+test('a write is settled when all others know it, and is then neither kept nor taken back', async () => {
+  const [one, two] = await bothCounted()
+  two.store.settle([two.store.vector()])
+  assert.is(two.counts.tentativeWrites, 0)
+  await two.hear(one)
+  assert.equal([two.value('a'), two.counts.withdrawals], [10, 0])
+})
+
+test('a node without others keeps nothing to take back', async () => {
+  const one = await Node.open(1)
+  one.store.settle([])
+  await one.write({ a: 5 }, once('k'))
+  assert.is(one.counts.tentativeWrites, 0)
+  assert.is((await one.write({ a: 5 }, { ...once('f'), failover: true })).replayed, false)
+})
+
+test('with too much to take back, first attempts are counted and later ones refused', async () => {
+  const two = await Node.open(2, { tentativeBytesMax: 2000 })
+  for (let index = 0; index < 5; index++) await two.write({ a: 1 }, once(`k${index}`))
+  assert.is(two.counts.tentativeWrites, 3)
+  const error = await rejection(two.write({ a: 1 }, { ...once('f'), failover: true }))
+  assert.is(error.code, 'KEYS_UNSETTLED')
+  assert.is(two.value('a'), 5)
+  two.store.settle([two.store.vector()])
+  assert.is((await two.write({ a: 1 }, { ...once('f'), failover: true })).replayed, false)
+})
+
+test('what is kept without being able to be taken back stays, and the other is taken back although it was earlier', async () => {
+  const [one, two] = [await Node.open(1), await Node.open(2, { tentativeBytesMax: 0 })]
+  await one.write({ a: 5 }, once('k'))
+  two.machine.clock.wallMs = one.machine.clock.wallMs + 10
+  await two.write({ a: 5 }, once('k'))
+  await one.hear(two)
+  await two.hear(one)
+  assert.equal([one.value('a'), two.value('a'), one.counts.withdrawals, two.counts.withdrawals], [5, 5, 1, 0])
+})
+
+test('a batch of thousands of names is taken back whole', async () => {
+  const amounts = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`name-${index}`, index + 1]))
+  const [one, two] = [await Node.open(1, { queueBytesMax: 1 << 24 }), await Node.open(2, { queueBytesMax: 1 << 24 })]
+  await one.write(amounts, once('k'))
+  two.machine.clock.wallMs = one.machine.clock.wallMs + 10
+  await two.write(amounts, once('k'))
+  await two.hear(one)
+  assert.equal([two.value('name-0'), two.value('name-19999'), two.counts.withdrawals], [1, 20_000, 1])
+})
+
+test('under a new incarnation nothing is taken back any more', async () => {
+  const [one, two] = await bothCounted()
+  await two.machine.settle(two.store.renew('the test says so'))
+  await two.hear(one)
+  assert.equal([two.value('a'), two.counts.tentativeWrites, two.counts.withdrawals], [10, 0, 0])
+})
+
+test.run()
