@@ -40,6 +40,16 @@ export const countedBy = (tenures: readonly Tenure[], replies: ReadonlyMap<numbe
   tenures.find(({ shard, since, before }) => replies.get(shard)!.versions.some((version) => version >= since && version < before))
     ?.shard
 
+/** Of several replicas' answers that of the one that knows most: replies spread within a group, and some may not have heard of all yet. */
+export function fullestOf(parts: readonly Part[]): Part {
+  const fullness = (part: Part): number => {
+    const replies = readReplies(part)
+    if (replies === undefined) return -1
+    return replies.pieces ? Number.POSITIVE_INFINITY : replies.versions.length
+  }
+  return parts.reduce((fullest, part) => (fullness(part) > fullness(fullest) ? part : fullest))
+}
+
 /** A shard's answer; undefined when it is none. */
 export function readReplies(part: Part): Replies | undefined {
   if (part.state !== 'done') return undefined

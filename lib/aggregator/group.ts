@@ -1,10 +1,11 @@
 // A shard: one replica, or a group of replicas that are one cluster and so hold the same counts. One of them is asked, and no two are ever
-// added up. Reads go on to the next that lives, beside a slow one too. Writes go on only while it is certain that they were not counted, and
-// those with a key never: what a replica has answered to a key is known to that replica alone (docs/decisions/0015).
+// added up. Reads go on to the next that lives, beside a slow one too. Writes go on only while it is certain that they were not counted; those
+// with a key go on whatever became of them (keyed.ts).
 
 import type { Clock } from '../base/clock.ts'
+import { KeyedCall } from './keyed.ts'
 import type { Replica } from './replica.ts'
-import { type ShardCall, type ShardReply, Unanswered } from './transport.ts'
+import { type Heard, heard, type ShardCall, Unanswered } from './transport.ts'
 
 export interface GroupOptions {
   readonly shard: number
@@ -14,16 +15,9 @@ export interface GroupOptions {
   readonly hedgeMs: number
 }
 
-/** No answer, or that of the replica. */
-export type Heard = ShardReply | Unanswered
-
 /** Of a hundred reads, so many may ask a second replica. */
 const HEDGE_PERCENT = 10
 const HEDGES_MAX = 20
-/** A keyed write whose answer was lost is sent again to the same replica, so often. */
-const REPEATS_MAX = 2
-/** A repetition with less time than this is of no use. */
-const REPEAT_MS_MIN = 100
 
 export class ShardGroup {
   readonly shard: number
@@ -46,15 +40,23 @@ export class ShardGroup {
   }
 
   /**
-   * The home of a key: the same one of all replicas whether it lives or not, and in whatever order they are named. One that is added takes over
-   * its share of the keys, and no other key changes its home (rendezvous hashing: Thaler and Ravishankar, 1998).
+   * All replicas in the order in which they are asked about a key, its home first: the same whether they live or not, and in whatever order they
+   * are named. One that is added takes over its share of the keys, and no other key changes its home (rendezvous hashing: Thaler and Ravishankar,
+   * 1998).
    * @param digest of the key
    */
-  homeOf(digest: Uint8Array): Replica {
-    return this.replicas.reduce((best, replica) => {
-      const difference = weightOf(digest, replica.url) - weightOf(digest, best.url)
-      return difference > 0 || (difference === 0 && replica.url > best.url) ? replica : best
-    })
+  orderOf(digest: Uint8Array): Replica[] {
+    const weights = new Map(this.replicas.map((replica) => [replica, weightOf(digest, replica.url)] as const))
+    return this.replicas.toSorted((left, right) => weights.get(right)! - weights.get(left)! || (left.url < right.url ? 1 : -1))
+  }
+
+  /**
+   * A write with a key, or a question about one.
+   * @param timeoutMs for all replicas together
+   * @param waitMs what of that any one may need to wait for other members
+   */
+  keyed(call: ShardCall, digest: Uint8Array, timeoutMs: number, waitMs: number): KeyedCall {
+    return new KeyedCall(call, { shard: this.shard, order: this.orderOf(digest), clock: this.#clock, timeoutMs, waitMs })
   }
 
   /** The first good answer of any replica; the last bad one when there is none. Never rejects. */
@@ -112,44 +114,14 @@ export class ShardGroup {
     return answer
   }
 
-  /** A write with a key, at the home of the key; an answer that was lost is asked for again there. Never rejects. */
-  async writeOnce(call: ShardCall, home: Replica, timeoutMs: number): Promise<Heard> {
-    if (home.state !== 'up') {
-      return new Unanswered('unsent', `writes with this key belong to one replica: ${home.trouble}`)
-    }
-    const endMs = this.#clock.monotonicMs() + timeoutMs
-    let answer: Heard | undefined
-    for (let repeat = 0; repeat <= REPEATS_MAX; repeat++) {
-      const leftMs = endMs - this.#clock.monotonicMs()
-      if (answer !== undefined && leftMs < REPEAT_MS_MIN) break
-      const before: Heard | undefined = answer
-      answer = await heard(home.call(call, leftMs))
-      // What may have been counted once stays so, whatever becomes of the repetition.
-      if (before !== undefined && !isFinal(answer)) answer = new Unanswered('unknown', (before as Unanswered).message)
-      if (!(answer instanceof Unanswered)) break
-      if (answer.silence !== 'unknown') break
-    }
-    return answer!
-  }
-
   #nobody(): Unanswered {
     return new Unanswered('unsent', this.replicas.map(({ trouble }) => trouble).join('; '))
   }
 }
 
-function heard(call: Promise<ShardReply>): Promise<Heard> {
-  return call.catch((error: unknown) => {
-    if (error instanceof Unanswered) return error
-    throw error
-  })
-}
-
 /** Whether another replica may do better: no answer, one of a node in trouble, or of one that lags behind a session. */
 const isAnother = (answer: Heard): boolean =>
   answer instanceof Unanswered || answer.status >= 500 || answer.status === 412 || answer.status === 421
-
-/** Whether the replica has said what became of the key. */
-const isFinal = (answer: Heard): boolean => !(answer instanceof Unanswered) && answer.status < 500 && answer.status !== 421
 
 /** Whether it is certain that the write was not counted, and that another replica may take it. */
 function isUncounted(answer: Heard): boolean {

@@ -1,8 +1,7 @@
 // What became of one request to a shard: the part of a write, or of a read. Parts are data and no errors, because the others may have done well.
 
-import type { Heard } from './group.ts'
 import { statusText } from './probe.ts'
-import { type ShardReply, Unanswered } from './transport.ts'
+import { type Heard, type ShardReply, Unanswered } from './transport.ts'
 
 export type Part = { readonly shard: number } & (
   | {

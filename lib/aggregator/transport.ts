@@ -32,6 +32,9 @@ export type Silence =
   /** It was not sent, because too much waits for this replica already. */
   | 'busy'
 
+/** No answer, or that of the replica. */
+export type Heard = ShardReply | Unanswered
+
 export class Unanswered extends Error {
   override readonly name = 'Unanswered'
   readonly silence: Silence
@@ -40,4 +43,12 @@ export class Unanswered extends Error {
     super(message, cause === undefined ? undefined : { cause })
     this.silence = silence
   }
+}
+
+/** Why there was no answer, as data. */
+export function heard(call: Promise<ShardReply>): Promise<Heard> {
+  return call.catch((error: unknown) => {
+    if (error instanceof Unanswered) return error
+    throw error
+  })
 }

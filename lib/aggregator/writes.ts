@@ -2,6 +2,7 @@
 // no such promise, so that what became of each part is told apart.
 
 import { type Calls, type OnceOnShards, onceOf, type Target, type WriteAsk } from './calls.ts'
+import { fullestOf } from './counted.ts'
 import type { ShardGroup } from './group.ts'
 import { type Part, partOf } from './part.ts'
 import type { Piece } from './pieces.ts'
@@ -49,7 +50,7 @@ export class Writes {
       if (own === undefined) byShard.set(piece.shard, [piece])
       else own.push(piece)
     }
-    const absent = [...byShard.keys()].flatMap((shard) => this.#absent(shard, once))
+    const absent = [...byShard.keys()].flatMap((shard) => this.#absent(shard))
     if (absent.length > 0) return { parts: absent, left: [] }
     const sent = await Promise.all(Array.from(byShard, ([shard, own]) => this.#sendTo(shard, own, target, ask, once)))
     return { parts: sent.flatMap(({ parts }) => parts), left: sent.flatMap(({ left }) => left) }
@@ -65,7 +66,7 @@ export class Writes {
     const once = onceOf(ask)
     const body = encoder.encode(`{"value":${delta}}`)
     const send = async (shard: number): Promise<Part> => {
-      const [absent] = this.#absent(shard, once)
+      const [absent] = this.#absent(shard)
       if (absent !== undefined) return absent
       const part = await this.#write(shard, calls.write(shard, INCREMENT, ask, once, { body }), ask, once)
       const digits = part.state === 'done' && !part.replayed ? /"count":(-?\d+)/.exec(part.body)?.[1] : undefined
@@ -87,12 +88,11 @@ export class Writes {
     return part!
   }
 
-  /** What a shard says that is asked for the replies it keeps under the key. */
+  /** What a shard says that is asked for the replies it keeps under the key: its home, or who knows most of the others. */
   async counted(shard: number, ask: WriteAsk): Promise<Part> {
     const { calls, groups, timeoutMs } = this.#options
     const once = onceOf(ask)!
-    const home = groups[shard]!.homeOf(once.digest)
-    return partOf(shard, await groups[shard]!.writeOnce(calls.counted(shard, ask, once), home, timeoutMs), false)
+    return fullestOf(await groups[shard]!.keyed(calls.counted(shard, ask, once), once.digest, timeoutMs, 0).question())
   }
 
   /** The pieces of one shard, one after the other, up to the first that fails. */
@@ -115,19 +115,17 @@ export class Writes {
   async #write(shard: number, call: ShardCall, { level }: WriteAsk, once: OnceOnShards | undefined): Promise<Part> {
     const { timeoutMs, writeTimeoutMs, groups } = this.#options
     const group = groups[shard]!
-    const limitMs = level === undefined || level === 1 ? timeoutMs : timeoutMs + writeTimeoutMs
-    const heard = await (once === undefined
-      ? group.write(call, limitMs)
-      : group.writeOnce(call, group.homeOf(once.digest), limitMs))
-    return partOf(shard, heard, true)
+    const waitMs = level === undefined || level === 1 ? 0 : writeTimeoutMs
+    const limitMs = timeoutMs + waitMs
+    if (once !== undefined) return group.keyed(call, once.digest, limitMs, waitMs).write()
+    return partOf(shard, await group.write(call, limitMs), true)
   }
 
   /** A part for a shard that cannot be asked now; none when it can. */
-  #absent(shard: number, once: OnceOnShards | undefined): Part[] {
+  #absent(shard: number): Part[] {
     const group = this.#options.groups[shard]!
-    const asked = once === undefined ? group.replicas : [group.homeOf(once.digest)]
-    if (asked.some(({ state }) => state === 'up')) return []
-    const detail = asked.map(({ trouble }) => trouble).join('; ')
+    if (group.usable().length > 0) return []
+    const detail = group.replicas.map(({ trouble }) => trouble).join('; ')
     return [partOf(shard, new Unanswered('unsent', detail), true)]
   }
 }

@@ -2,7 +2,6 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ShardGroup } from '../../lib/aggregator/group.ts'
 import { Unanswered } from '../../lib/aggregator/index.ts'
-import type { Replica } from '../../lib/aggregator/replica.ts'
 import { Network, ok, problem } from './network.ts'
 
 const test = suite('aggregator/group')
@@ -94,30 +93,12 @@ test('a write goes on only while it is certain that it was not counted', async (
   }
 })
 
-test('a write with a key has one home, whoever lives, and goes nowhere else', async () => {
-  const network = new Network().does(A, ok()).does(B, ok()).does(C, ok())
-  const group = groupOf(network)
-  const homes = new Set<Replica>()
-  for (let byte = 0; byte < 30; byte++) homes.add(group.homeOf(Uint8Array.of(0, byte)))
-  assert.is(homes.size, 3)
-  const digest = Uint8Array.of(0, 7)
-  const home = group.homeOf(digest)
-  for (const replica of group.replicas) if (replica !== home) replica.set('down', 'is gone')
-  assert.is(group.homeOf(digest), home)
-
-  network.does(home.url, problem(503))
-  assert.is(said(await network.until(group.writeOnce(WRITE, home, TIMEOUT_MS))), 503)
-  home.set('down', 'is gone')
-  assert.is(said(await network.until(group.writeOnce(WRITE, home, TIMEOUT_MS))), 'unsent')
-  assert.equal(network.basesAsked(), [home.url])
-})
-
 test('the home of a key does not depend on the order of replicas, and one more takes its share alone', () => {
   const network = new Network()
   const digests = Array.from({ length: 600 }, (_, index) => Uint8Array.of(index & 255, index >> 8, 7, 7))
   const homes = (urls: readonly string[]): string[] => {
     const group = groupOf(network, urls)
-    return digests.map((digest) => group.homeOf(digest).url)
+    return digests.map((digest) => group.orderOf(digest)[0]!.url)
   }
   const before = homes([A, B, C])
   assert.equal(homes([C, A, B]), before)
@@ -128,24 +109,28 @@ test('the home of a key does not depend on the order of replicas, and one more t
   assert.ok(moved.every((url) => url === 'http://d'))
 })
 
-test('a keyed write whose answer was lost is sent again to its home, and gets the answer of the first', async () => {
-  const network = new Network().does(A, 'break', ok('kept'))
-  const group = groupOf(network, [A])
-  const heard = await network.until(group.writeOnce(WRITE, group.replicas[0]!, TIMEOUT_MS))
-  assert.is((heard as { body: string }).body, 'kept')
-  assert.is(network.asked.length, 2)
-})
-
-test('a keyed write that may have been counted stays unknown, whatever its repetition says', async () => {
-  for (const second of ['refuse', problem(503), 'break', problem(421)] as const) {
-    const network = new Network().does(A, 'break', second)
-    const group = groupOf(network, [A])
-    assert.is(said(await network.until(group.writeOnce(WRITE, group.replicas[0]!, TIMEOUT_MS))), 'unknown')
+test('after its home a key goes to the others in one order, whoever lives and however they are named, and each is next for some', () => {
+  const network = new Network()
+  const orders = new Set<string>()
+  for (let byte = 0; byte < 60; byte++) {
+    const digest = Uint8Array.of(0, byte)
+    const group = groupOf(network)
+    const order = group.orderOf(digest).map(({ url }) => url)
+    assert.equal([...order].sort(), [A, B, C])
+    for (const replica of group.replicas) replica.set('down', 'is gone')
+    assert.equal(
+      group.orderOf(digest).map(({ url }) => url),
+      order,
+    )
+    assert.equal(
+      groupOf(network, [C, B, A])
+        .orderOf(digest)
+        .map(({ url }) => url),
+      order,
+    )
+    orders.add(order.join())
   }
-  const late = new Network().does(A, 'hang')
-  const group = groupOf(late, [A])
-  assert.is(said(await late.until(group.writeOnce(WRITE, group.replicas[0]!, TIMEOUT_MS))), 'unknown')
-  assert.is(late.asked.length, 1)
+  assert.is(orders.size, 6)
 })
 
 test('what piles up is refused before it is sent, and whoever waits gets the next place in order', async () => {

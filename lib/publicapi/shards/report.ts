@@ -66,8 +66,7 @@ function uncounted(failed: readonly Part[], keyed: boolean): Problem {
   if (failed.every(({ state }) => state === 'busy'))
     return new Problem('busy', `${listOf(failed)}.`, { extension: missingOf(failed) })
   const fix = keyed
-    ? 'Repeat the request with the same key after the Retry-After time. If this was its first attempt a new key is as good, and may ' +
-      'belong to another replica.'
+    ? 'Repeat the request with the same Idempotency-Key after the Retry-After time; GET /v1/cluster/slots shows how the shards do.'
     : undefined
   return new Problem('shards-missing', `${listOf(failed)}. Nothing was counted.`, {
     ...(fix !== undefined && { fix }),
