@@ -68,7 +68,7 @@ export const createKeptSlots = (custody: Custody): ApiSlots => ({
 /** The store, with writes refused to names whose slots are another's or on their way: in the turn in which they would be written. */
 function guardStore(store: Store, custody: Custody): ApiStore {
   return {
-    admit: (batch) => store.admit(batch),
+    admit: (batch, once) => store.admit(batch, once),
     increment: (batch, reply, once) => {
       check(custody.refusal(slotsOfBatch(batch)))
       return store.increment(batch, versioned(custody, reply, once), once)

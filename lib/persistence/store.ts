@@ -65,9 +65,10 @@ export interface StoreStatus {
   /** Bytes of the arrays of names and items. */
   readonly tableBytes: number
   readonly replies: number
-  /** Writes with idempotency keys that may still be taken back, the bytes they take, and how many were taken back since the start. */
+  /** Writes with idempotency keys that may still be taken back, and the bytes they take; how many are to be, and were since the start. */
   readonly tentativeWrites: number
   readonly tentativeBytes: number
+  readonly withdrawalsDue: number
   readonly withdrawals: number
   /** Whether writes are accepted, and why not. */
   readonly writable: boolean
@@ -638,6 +639,7 @@ export class Store {
       replies: this.#replica.replies.size,
       tentativeWrites: this.#replica.tentative.size,
       tentativeBytes: this.#replica.tentative.bytes,
+      withdrawalsDue: this.#replica.tentative.lost,
       withdrawals: this.#withdrawals.count,
       writable: refusal === undefined,
       refusal: refusal?.message,

@@ -251,6 +251,7 @@ export const shardView = z
     names: natural,
     items: natural,
     nameless: natural.meta({ description: 'Names that are known by key alone.' }),
+    withdrawalsDue: natural.meta({ description: 'Writes that another replica has counted too, still to be taken back.' }),
     tableBytes: natural,
   })
   .meta({ id: 'ShardView' })
@@ -764,6 +765,7 @@ export const contract = {
             names: 3,
             items: 0,
             nameless: 0,
+            withdrawalsDue: 0,
             tableBytes: 1_048_576,
           },
         },

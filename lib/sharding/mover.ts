@@ -166,9 +166,12 @@ export class Mover {
   async #copy({ map }: Survey, { from, to, sender: senderNode, receiver: receiverNode }: Moving): Promise<void> {
     const { tag } = map
     await this.#spread(await this.survey(), map, [from, to])
-    // Only now has the last write been taken that they are to know.
+    // Only now has the last write been taken that they are to know. Who hears that another replica has counted one too takes it back.
+    const frozen = this.#wholeGroup(await this.survey(), from)
+    await Promise.all(frozen.map((source) => know(source, frozen)))
     const survey = await this.survey()
     const sources = this.#wholeGroup(survey, from)
+    for (const source of sources) if (source.view.withdrawalsDue > 0) throw withdraws(source)
     const targets = this.#wholeGroup(survey, to)
     const sender = nodeOf(sources, senderNode, from)
     const receiver = nodeOf(targets, receiverNode, to)
@@ -299,6 +302,13 @@ async function know({ port }: Seen, all: readonly Seen[]): Promise<void> {
     fix: 'look at `counter cluster status` of that shard until its members agree, then run this again',
   })
 }
+
+const withdraws = ({ port, view }: Seen): CounterError =>
+  new CounterError(
+    'PEER_UNREACHABLE',
+    `${port.url} has yet to take back ${view.withdrawalsDue} writes that other replicas of its shard have counted too`,
+    { fix: 'see why it takes no writes (its disk may be full), then run this again' },
+  )
 
 const isSame = (left: Digest, right: Digest): boolean =>
   left.counters === right.counters && left.items === right.items && left.sum === right.sum

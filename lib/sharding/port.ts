@@ -19,6 +19,8 @@ export interface View {
   readonly items: number
   /** Names that it knows by key alone, as from an import: nobody can say their slots. */
   readonly nameless: number
+  /** Writes that another replica has counted too, and that are still to be taken back here. */
+  readonly withdrawalsDue: number
   /** Bytes that names and items take in memory. */
   readonly tableBytes: number
 }

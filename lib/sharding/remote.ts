@@ -109,7 +109,10 @@ function refusalOf(url: string, status: number, answer: unknown): CounterError {
 }
 
 function readView(answer: unknown): View {
-  const { node, kept, members, known, names, items, nameless, tableBytes } = (answer ?? {}) as Record<string, unknown>
+  const { node, kept, members, known, names, items, nameless, withdrawalsDue, tableBytes } = (answer ?? {}) as Record<
+    string,
+    unknown
+  >
   return {
     node: natural(node),
     kept: kept === undefined || kept === null ? undefined : (kept as View['kept']),
@@ -118,6 +121,7 @@ function readView(answer: unknown): View {
     names: natural(names),
     items: natural(items),
     nameless: natural(nameless),
+    withdrawalsDue: natural(withdrawalsDue),
     tableBytes: natural(tableBytes),
   }
 }

@@ -34,7 +34,7 @@ export interface ShardStore {
   /** The reply that is kept under an idempotency key. */
   keptReply(key: string): StoredReply | undefined
   settled(): Promise<void> | undefined
-  status(): { readonly names: number; readonly items: number; readonly tableBytes: number }
+  status(): { readonly names: number; readonly items: number; readonly tableBytes: number; readonly withdrawalsDue: number }
 }
 
 interface StoredReply {
@@ -87,7 +87,7 @@ export class ShardReplica {
 
   async look(): Promise<View> {
     const { store, cluster, custody, view } = this.#options
-    const { names, items, tableBytes } = store.status()
+    const { names, items, tableBytes, withdrawalsDue } = store.status()
     const { kept } = custody
     const looked: View = {
       node: store.self.node,
@@ -98,6 +98,7 @@ export class ShardReplica {
       items,
       tableBytes,
       nameless: view.nameless,
+      withdrawalsDue,
     }
     await store.settled()
     return looked

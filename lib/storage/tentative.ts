@@ -34,6 +34,11 @@ export class Tentative {
     return this.#writes.size
   }
 
+  /** How many are to be withdrawn. */
+  get lost(): number {
+    return this.#lost.size
+  }
+
   /** Bytes that a write takes with a batch of so many. */
   static bytesOf(batchBytes: number): number {
     return ENTRY_BYTES + batchBytes

@@ -48,7 +48,16 @@ export class Harness {
       cluster: this.cluster,
       slots: this.slots,
       shard: {
-        look: async () => ({ node: 1, members: [1], known: [], names: 0, items: 0, nameless: 0, tableBytes: 0 }),
+        look: async () => ({
+          node: 1,
+          members: [1],
+          known: [],
+          names: 0,
+          items: 0,
+          nameless: 0,
+          withdrawalsDue: 0,
+          tableBytes: 0,
+        }),
         answer: async () => ({ versions: [], pieces: false, body: '' }),
       },
       sequences: this.sequences,

@@ -36,7 +36,17 @@ class Fake implements ShardPort {
   async look(): Promise<View> {
     const { known } = this
     const kept = { map: this.#map.plain(), shard: this.#shard }
-    return { node: this.#node, kept, members: this.#members, known: [...known], names: 1, items: 0, nameless: 0, tableBytes: 0 }
+    return {
+      node: this.#node,
+      kept,
+      members: this.#members,
+      known: [...known],
+      names: 1,
+      items: 0,
+      nameless: 0,
+      withdrawalsDue: 0,
+      tableBytes: 0,
+    }
   }
 
   async keep({ map }: { map: unknown }): Promise<void> {
