@@ -14,6 +14,12 @@ const GAUGES: readonly Row<StoreStatus>[] = [
   ['counter_tenants', 'Tenants that have, or had, an item.', (status) => status.tenants],
   ['counter_table_bytes', 'Memory of the tables of names and counts, and of items.', (status) => status.tableBytes],
   ['counter_idempotency_keys', 'Replies kept for an Idempotency-Key.', (status) => status.replies],
+  [
+    'counter_tentative_writes',
+    'Writes to this node with an Idempotency-Key that not all members are known to know of.',
+    (status) => status.tentativeWrites,
+  ],
+  ['counter_tentative_bytes', 'Memory of these; COUNTER_TENTATIVE_BYTES_MAX is the limit.', (status) => status.tentativeBytes],
   ['counter_writable', '1 while writes are taken, 0 while they are refused.', (status) => Number(status.writable)],
   ['counter_log_end_bytes', 'Log position of the next frame.', (status) => status.logEnd],
   ['counter_log_durable_bytes', 'Log position up to which the log is on disk.', (status) => status.logDurable],
@@ -31,6 +37,11 @@ const COUNTERS: readonly Row<StoreStatus>[] = [
     (status) => status.logGroups,
   ],
   ['counter_log_records_total', 'Writes recorded in the log since the start.', (status) => status.logRecords],
+  [
+    'counter_withdrawals_total',
+    'Writes with an Idempotency-Key that this node took back since the start, because another one had counted them too.',
+    (status) => status.withdrawals,
+  ],
 ]
 
 const SYNC_COUNTERS: readonly Row<ClusterStatus['counters']>[] = [

@@ -85,6 +85,8 @@ test('health, readiness and metrics answer', async ({ dataDir, nodes }) => {
   assert.match(metrics, /^counter_names 2$/m)
   assert.match(metrics, /^counter_log_records_total 1$/m)
   assert.match(metrics, /^counter_writable 1$/m)
+  // Alone it never has to take anything back: test/e2e/keyed-failover.test.ts has others.
+  for (const name of ['tentative_writes', 'tentative_bytes', 'withdrawals_total']) assert.match(metrics, `\ncounter_${name} 0\n`)
 })
 
 test('a request under way when SIGTERM comes is answered before the end', async ({ dataDir, nodes }) => {
