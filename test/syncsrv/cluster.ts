@@ -4,6 +4,7 @@
 import type { Clock } from '../../lib/base/clock.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { Store } from '../../lib/persistence/index.ts'
+import type { Once } from '../../lib/storage/index.ts'
 import { Replication, type ReplicationOptions } from '../../lib/syncsrv/index.ts'
 import { batchOf, DIRECTORY, hash, nameBytes, plainReply, SaidLogger } from '../persistence/harness.ts'
 import { drained, VirtualClock } from '../support/virtual-clock.ts'
@@ -154,10 +155,10 @@ export class Node {
     this.disk.kill(this.cluster.random)
   }
 
-  async write(amounts: Record<string, number>) {
+  async write(amounts: Record<string, number>, once?: Once) {
     const batch = batchOf(amounts)
-    for (let wait = this.store.admit(batch); wait !== undefined; wait = this.store.admit(batch)) await wait
-    return this.store.increment(batch, () => plainReply())
+    for (let wait = this.store.admit(batch, once); wait !== undefined; wait = this.store.admit(batch, once)) await wait
+    return this.store.increment(batch, () => plainReply(`of node ${this.id}`), once)
   }
 
   value(name: string): number {
