@@ -18,8 +18,8 @@ export interface Reached {
 /** A call's own options. */
 export interface CallOptions {
   /**
-   * Names the operation across processes: repeated with the same key it counts once. Default: a fresh one. As a key is known to
-   * one node alone, such a write goes to the first node and to no other; but those of sequences are known to all.
+   * Names the operation across processes: repeated with the same key it counts once. Default: a fresh one. Such a write goes to the
+   * first node first, and to the others when that does not answer for it: name the nodes in the same order wherever the key is used.
    */
   readonly idempotencyKey?: string
   /** As in ConnectOptions, for this write. */
@@ -36,7 +36,7 @@ export interface Call {
   readonly body?: string
   /** Changes counts, so that it must not count twice. */
   readonly writes?: true
-  /** Its key is known to all nodes of a cluster, so that it may be repeated at any of them. */
+  /** Its key is known to all nodes of a cluster at once, so that none needs to be told that another was asked before. */
   readonly anywhere?: true
   /** Is shown the headers of a success. */
   readonly onHeaders?: (headers: Headers) => void

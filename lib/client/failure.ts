@@ -26,8 +26,10 @@ export interface Failure {
   readonly error: ClientError
   /** Whether the same request may succeed shortly. */
   readonly passing: boolean
-  /** It is certain that this attempt has not counted: even a write may go to another node, which knows nothing of its key. */
+  /** It is certain that this attempt has not counted. */
   readonly uncounted: boolean
+  /** The node has said nothing for the whole time of an attempt. */
+  readonly silent: boolean
   /** What the node asked to wait, in milliseconds. */
   readonly afterMs: number
 }
@@ -48,6 +50,7 @@ export function refused(response: Response, text: string): Failure {
     error: new ClientError(type, status, problem.detail ?? `the node answered ${status}`, problem),
     passing: PASSING_STATUSES.has(status) || PASSING_TYPES.has(type),
     uncounted: status === 503 && problem.applied === 'no',
+    silent: false,
     afterMs: Number.isFinite(after) ? after * 1000 : 0,
   }
 }
@@ -57,7 +60,14 @@ export function unanswered(base: string, error: unknown): Failure {
   const message = `no answer from ${base}: ${reasonOf(error)}`
   const uncounted = wasNeverSent(error)
   const applied = uncounted ? 'no' : 'unknown'
-  return { error: new ClientError('unreachable', 0, message, { cause: error, applied }), passing: true, uncounted, afterMs: 0 }
+  const silent = error instanceof Error && error.name === 'TimeoutError'
+  return {
+    error: new ClientError('unreachable', 0, message, { cause: error, applied }),
+    passing: true,
+    uncounted,
+    silent,
+    afterMs: 0,
+  }
 }
 
 /** The error of the last attempt, when an earlier one may have counted. */

@@ -1,8 +1,8 @@
 // The typed client of the public API. Values are bigints, exact at any size. Each write carries an Idempotency-Key, so a request
 // whose answer was lost can be repeated and still counts once; what is worth repeating is repeated here, with full jitter
 // (Marc Brooker, "Exponential Backoff And Jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-// Keys are each node's own: of several nodes, a write goes to another only while it is certain that it has not counted. Those of sequences
-// are the cluster's, and such calls go to any node.
+// Of several nodes a write goes to the next when one does not answer for it, and says so there (Counter-Failover) when it may have counted:
+// the nodes of a cluster tell each other of keys, and count it once. Keys of sequences are known to all nodes at once.
 // It imports the contract's types alone, and needs nothing but fetch.
 
 import type { JsonBody, JsonReply } from '../publicapi/contract.ts'
@@ -138,28 +138,37 @@ export function connect(urls: string | readonly string[], options: ConnectOption
     const { idempotencyKey, onReached, signal } = options
     const headers = headersOf(call, options)
     let node = idempotencyKey === undefined ? current : 0
-    /** Whether no other node may be asked any more. */
-    let bound = bases.length === 1 || (idempotencyKey !== undefined && !call.anywhere)
+    /** The node where the write may have counted first; each other one is told that it is not the first. */
+    let first = idempotencyKey === undefined ? undefined : 0
     let askedSincePause = 0
     /** Whether an earlier attempt may have counted. */
     let inDoubt = false
+    let hasWaited = false
     for (let attempt = 0; ; attempt++) {
       signal?.throwIfAborted()
-      const answer = await once(bases[node]!, call, headers, signal)
+      const isFirst = first === undefined || node === first || !call.writes || call.anywhere === true
+      const answer = await once(bases[node]!, call, isFirst ? headers : { ...headers, 'Counter-Failover': 'true' }, signal)
       if ('reply' in answer) {
-        if (!bound) current = node
+        current = node
         if (answer.reached !== undefined) onReached?.(answer.reached)
         call.onHeaders?.(answer.headers)
         return answer.reply as Reply
       }
-      const { error, passing, uncounted, afterMs } = answer
+      const { error, passing, uncounted, silent, afterMs } = answer
       if (!passing || attempt >= retriesMax) throw inDoubt ? doubted(error) : error
+      let stays = false
       if (call.writes && !uncounted) {
+        const inFlight = error.type === 'key-in-flight'
+        // Where the answer was lost the reply most likely is, and elsewhere the write counts twice for a while.
+        stays = !call.anywhere && (inFlight ? !hasWaited : !inDoubt && !silent)
+        hasWaited ||= inFlight
         inDoubt = true
-        bound ||= !call.anywhere
+        first ??= node
       }
-      if (!bound) node = (node + 1) % bases.length
-      if (++askedSincePause < bases.length && !bound) continue
+      if (!stays) {
+        node = (node + 1) % bases.length
+        if (++askedSincePause < bases.length) continue
+      }
       askedSincePause = 0
       const backoff = Math.min(backoffMaxMs, backoffMs * 2 ** attempt) * chance()
       await pause(Math.max(backoff, afterMs), signal)

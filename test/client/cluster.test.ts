@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ClientError, connect, type Reached } from '../../lib/client/index.ts'
+import { type Client, ClientError, connect, type Reached } from '../../lib/client/index.ts'
 import { peer } from '../publicapi/fake-cluster.ts'
 import { Harness } from '../publicapi/harness.ts'
 
@@ -20,7 +20,7 @@ test.after.each(async () => {
 const QUICK = { backoffMs: 1, backoffMaxMs: 5 }
 const counts = (): number[] => nodes.map(({ store }) => store.writes)
 
-type Fault = 'unsent' | 'lost' | 'dropped' | 'busy' | 'busy, applied or not' | 'proxy' | undefined
+type Fault = 'unsent' | 'lost' | 'dropped' | 'silent' | 'in flight' | 'busy' | 'busy, applied or not' | 'proxy' | undefined
 
 /** fetch with what happens to the attempts said up front; what is not said goes through. */
 function faulty(...faults: Fault[]): { fetch: typeof fetch; asked: number[]; headers: Headers[] } {
@@ -38,6 +38,9 @@ function faulty(...faults: Fault[]): { fetch: typeof fetch; asked: number[]; hea
       const answered = (status: number, body: string) => new Response(body, { status, headers: { 'Retry-After': '0' } })
       if (fault === 'unsent') throw failed('connect ECONNREFUSED', 'ECONNREFUSED')
       if (fault === 'dropped') throw failed('read ECONNRESET', 'ECONNRESET')
+      if (fault === 'silent')
+        await new Promise((_, reject) => init!.signal!.addEventListener('abort', () => reject(init!.signal!.reason)))
+      if (fault === 'in flight') return answered(409, '{"type":"/problems/key-in-flight","applied":"no"}')
       if (fault === 'busy') return answered(503, '{"type":"/problems/draining","applied":"no"}')
       if (fault === 'busy, applied or not') return answered(503, '{"type":"/problems/x","applied":"unknown"}')
       if (fault === 'proxy') return answered(503, '<html>')
@@ -65,18 +68,48 @@ test('a write goes to the next node while it is certain that it has not counted,
   assert.equal(counts(), [0, 0, 2])
 })
 
-test('a write that may have counted is asked for again where it was sent, and nowhere else', async () => {
+const failovers = (headers: readonly Headers[]): (string | null)[] => headers.map((each) => each.get('counter-failover'))
+
+test('a write that may have counted is asked for once more where it was sent, where its reply is', async () => {
   for (const fault of ['lost', 'dropped', 'busy, applied or not', 'proxy'] as const) {
     const before = counts()
-    // What follows is certain not to have counted; the first may have all the same.
-    const { fetch, asked } = faulty(fault, 'unsent', 'busy')
+    const { fetch, asked, headers } = faulty(fault)
     await connect(urls, { ...QUICK, fetch }).increment('a')
-    assert.equal(asked, [0, 0, 0, 0], fault)
+    assert.equal(asked, [0, 0], fault)
+    assert.equal(failovers(headers), [null, null])
     assert.equal(
       counts().map((count, index) => count - before[index]!),
       [1, 0, 0],
     )
   }
+})
+
+test('then it goes to the others, who are told that it may have counted, and the first one never is', async () => {
+  for (const fault of ['lost', 'dropped', 'busy, applied or not', 'proxy'] as const) {
+    const { fetch, asked, headers } = faulty('unsent', fault, 'unsent', 'dropped', 'busy')
+    await connect(urls, { ...QUICK, fetch }).increment('a')
+    // The first that may have counted is the second node here.
+    assert.equal(asked, [0, 1, 1, 2, 0, 1], fault)
+    assert.equal(failovers(headers), [null, null, null, 'true', 'true', null])
+    assert.is(new Set(headers.map((each) => each.get('idempotency-key'))).size, 1)
+  }
+})
+
+test('a node that is silent for the whole time is not asked once more before the others are', async () => {
+  const { fetch, asked, headers } = faulty('silent')
+  await connect(urls, { ...QUICK, fetch, timeoutMs: 20 }).increment('a')
+  assert.equal(asked, [0, 1])
+  assert.equal(failovers(headers), [null, 'true'])
+})
+
+test('a node that is still writing the first request is waited for once', async () => {
+  const waited = faulty('dropped', 'in flight')
+  await connect(urls, { ...QUICK, fetch: waited.fetch }).increment('a')
+  assert.equal(waited.asked, [0, 0, 0])
+  const { fetch, asked, headers } = faulty('in flight', 'in flight')
+  await connect(urls, { ...QUICK, fetch }).increment('a')
+  assert.equal(asked, [0, 0, 1])
+  assert.equal(failovers(headers), [null, null, 'true'])
 })
 
 test('an error says that the write may have counted when any attempt may', async () => {
@@ -92,12 +125,29 @@ test('an error says that the write may have counted when any attempt may', async
   }
 })
 
-test('an operation with a key of its own goes to the first node alone, which knows whether it has counted', async () => {
-  const { fetch, asked } = faulty(undefined, 'unsent', 'busy')
+test('an operation with a key of its own goes to the first node first, and any other is told that it is not the first', async () => {
+  const { fetch, asked, headers } = faulty(undefined, 'unsent', 'busy')
   const counter = connect(urls, { ...QUICK, fetch })
-  for (let round = 0; round < 2; round++) await counter.increment('a', 1, { idempotencyKey: 'job-7' })
-  assert.equal(asked, [0, 0, 0, 0])
-  assert.equal(counts(), [1, 0, 0])
+  for (let round = 0; round < 3; round++) await counter.increment('a', 1, { idempotencyKey: 'job-7' })
+  assert.equal(asked, [0, 0, 1, 2, 0])
+  assert.equal(failovers(headers), [null, null, 'true', 'true', null])
+  // These nodes do not hear of each other; those of a cluster do, and count it once.
+  assert.equal(counts(), [1, 0, 1])
+})
+
+test('items and deletions go on as counts do; a read says nothing of it', async () => {
+  for (const write of [
+    (counter: Client) => counter.addItems([{ id: 'a', tenant: 't' }]),
+    (counter: Client) => counter.deleteItem('a'),
+  ]) {
+    const { fetch, asked, headers } = faulty('dropped', 'dropped')
+    await write(connect(urls, { ...QUICK, fetch }))
+    assert.equal(asked, [0, 0, 1])
+    assert.equal(failovers(headers), [null, null, 'true'])
+  }
+  const { fetch, headers } = faulty('dropped', 'dropped')
+  await connect(urls, { ...QUICK, fetch }).value('a', { idempotencyKey: 'k' })
+  assert.equal(failovers(headers), [null, null, null])
 })
 
 test('a read goes to the next node after any failure that may pass', async () => {
