@@ -11,8 +11,13 @@ import type { VersionVector } from './vector.ts'
 const STEP_REPLIES = 1024
 const STEP_BODY_LENGTH = 1 << 18
 
-/** Each is scratch, to be used before the next step. */
-export function* repliesSince(replies: Replies, tentative: Tentative, known: VersionVector): Generator<Uint8Array, void> {
+export interface RepliesStep {
+  /** Scratch, to be used before the next step. */
+  readonly delta: Uint8Array
+  readonly isLast: boolean
+}
+
+export function* repliesSince(replies: Replies, tentative: Tentative, known: VersionVector): Generator<RepliesStep, void> {
   const writer = new ByteWriter(1 << 10)
   let step: PlacedReply[] = []
   let bodies = 0
@@ -30,11 +35,11 @@ export function* repliesSince(replies: Replies, tentative: Tentative, known: Ver
     // Most of those that may be taken back are among the others.
     if (given.has(kept)) continue
     if (kept.tentative) given.add(kept)
+    if (step.length >= STEP_REPLIES || bodies >= STEP_BODY_LENGTH) yield { delta: encoded(), isLast: false }
     step.push(kept)
     bodies += kept.reply.body.length
-    if (step.length >= STEP_REPLIES || bodies >= STEP_BODY_LENGTH) yield encoded()
   }
-  if (step.length > 0) yield encoded()
+  if (step.length > 0) yield { delta: encoded(), isLast: true }
 }
 
 function* both<T>(first: Iterable<T>, second: Iterable<T>): Generator<T, void> {

@@ -1,5 +1,6 @@
 // What a vector does not cover, as encoded deltas: the replies to writes with idempotency keys; the rows span by span, of each the columns in
-// which something is newer; then the items. Replies come first, so that nobody knows what was counted under a key and does not know the key.
+// which something is newer; then the items. Replies come first, as far as possible in one delta with the cells, so that nobody knows what was
+// counted under a key and does not know the key, and who takes back a write does so in the turn in which the other one is shown.
 // Spans and chunks in which nothing is newer are passed over by their marks, so the cost grows with what has changed.
 // A delta ends when its names or its cells are as many as make a step of a few milliseconds; it may hold blocks of several chunks.
 
@@ -69,10 +70,14 @@ export function* encodeSince(
   known: VersionVector,
   answer: { readonly vector: VersionVector; readonly from: number },
 ): Generator<SinceStep, void> {
+  let head: Uint8Array = EMPTY
   if (answer.from === 0) {
-    for (const delta of repliesSince(replies, tentative, known)) yield { delta, cells: 0, nextChunk: 0 }
+    for (const { delta, isLast } of repliesSince(replies, tentative, known)) {
+      if (isLast) head = delta
+      else yield { delta, cells: 0, nextChunk: 0 }
+    }
   }
-  if (answer.from < ITEMS_FROM) yield* cellsSince(columns, answer.from)
+  if (answer.from < ITEMS_FROM) yield* cellsSince(columns, answer.from, head)
   let nextChunk = Math.max(ITEMS_FROM, answer.from)
   for (const { delta, items: count, next } of itemsSince(items, known, nextChunk - ITEMS_FROM)) {
     nextChunk = ITEMS_FROM + next
@@ -87,16 +92,20 @@ export function* encodeSince(
 /** A delta of nothing: the step has taken its time. */
 const EMPTY = Uint8Array.of(DELTA_VERSION)
 
-/** @param from the span to begin with */
-function* cellsSince({ table, columns, beyond }: SinceColumns, from: number): Generator<SinceStep, void> {
+/**
+ * @param from the span to begin with
+ * @param head what the first delta begins with
+ */
+function* cellsSince({ table, columns, beyond }: SinceColumns, from: number, head: Uint8Array): Generator<SinceStep, void> {
   const writer = new ByteWriter(1 << 12)
   const chosen = new Chosen()
-  const begin = (): void => {
+  const begin = (head: Uint8Array): void => {
     writer.length = 0
-    writer.uint8(DELTA_VERSION)
+    writer.raw(head)
     chosen.clear()
   }
-  begin()
+  begin(head)
+  let isFirst = true
   let firstRow = from * SPAN_ROWS
   for (; firstRow < table.rowCount; firstRow = (Math.floor(firstRow / CHUNK_ROWS) + 1) * CHUNK_ROWS) {
     const chunk = firstRow >>> CHUNK_SHIFT
@@ -115,12 +124,13 @@ function* cellsSince({ table, columns, beyond }: SinceColumns, from: number): Ge
         const isLastGroup = first + BLOCK_COLUMNS_MAX >= newer.length
         const nextChunk = Math.floor((isLastGroup ? row : firstRow) / SPAN_ROWS)
         yield { delta: writer.written(), cells: chosen.cellCount, nextChunk }
-        begin()
+        begin(EMPTY)
+        isFirst = false
       }
     }
   }
   const nextChunk = Math.floor(firstRow / SPAN_ROWS)
-  if (chosen.cellCount > 0) yield { delta: writer.written(), cells: chosen.cellCount, nextChunk }
+  if (chosen.cellCount > 0 || (isFirst && head !== EMPTY)) yield { delta: writer.written(), cells: chosen.cellCount, nextChunk }
 }
 
 /** Rows of a block and their masks. All answers share them: a block is chosen and written in one go. */

@@ -84,6 +84,16 @@ test('of a write that two nodes have counted one takes its own back', async () =
   assert.equal([(await one.write({ a: 1 }, once('k'))).replayed, (await two.write({ a: 1 }, once('k'))).replayed], [true, true])
 })
 
+test('who takes back its own does so in the turn in which the other one is shown', async () => {
+  const [one, two] = await bothCounted()
+  for (const delta of Array.from(one.store.since(two.store.vector()), ({ delta }) => delta.slice())) {
+    const merged = two.store.merge(delta)
+    assert.equal([two.value('a'), two.value('b')], [5, -2])
+    await two.machine.settle(merged)
+  }
+  assert.is(two.counts.withdrawals, 1)
+})
+
 test('the one that stays takes nothing back, whoever hears first', async () => {
   const [one, two] = await bothCounted()
   await one.hear(two)
