@@ -345,10 +345,10 @@ export const SETTINGS = {
   tentativeBytesMax: setting(
     'COUNTER_TENTATIVE_BYTES_MAX',
     byteSize('1MiB', '64GiB'),
-    '64MiB',
+    '256MiB',
     'In a cluster, memory for writes with an `Idempotency-Key` that not all members know of yet; these can be taken back where two ' +
-      'nodes have counted them. Higher: more of them can wait for a member that is gone. When it is full, writes that may have been ' +
-      'counted elsewhere are refused (`writes-unsettled`).',
+      'nodes have counted them. It is used only while a member is missing. Higher: that may be for longer. When it is full, writes that may ' +
+      'have been counted elsewhere are refused (`writes-unsettled`).',
   ),
   tokenizer: setting(
     'COUNTER_TOKENIZER',

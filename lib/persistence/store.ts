@@ -110,6 +110,8 @@ const FOLD_BYTES_MAX = RECORD_HEADER_BYTES + 30
 /** Bytes that JSON makes of one byte of a name at most: \u0001. */
 const ESCAPED_BYTES_MAX = 6
 const MICROSECONDS = 1000
+/** The share of the room for tentative writes that first attempts may take. */
+const FIRST_SHARE = 0.5
 
 export class Store {
   readonly #options: StoreOptions
@@ -289,15 +291,16 @@ export class Store {
   }
 
   /**
-   * The batch, when its write can be taken back: there are others who may count it too, and not too many such writes are kept already.
+   * The batch, when its write can be taken back: there are others who may count it too, and not too many such writes are kept already. Half
+   * of the room is for those that others may have counted before.
    * @throws CounterError KEYS_UNSETTLED when there are too many and others may have counted this one
    */
   #keptBatch(batch: Batch, { failover }: Once): Uint8Array | undefined {
     if (!this.#hasOthers) return undefined
     const { tentative } = this.#replica
     const { tentativeBytesMax } = this.#options
-    const hasRoom = tentative.bytes + Tentative.bytesOf(batchBytesMax(batch.count, nameBytesOf(batch))) <= tentativeBytesMax
-    if (hasRoom) return encodeBatch(batch)
+    const bytes = encodeBatch(batch)
+    if (tentative.bytes + Tentative.bytesOf(bytes.length) <= tentativeBytesMax * (failover ? 1 : FIRST_SHARE)) return bytes
     if (!failover) return undefined
     throw new CounterError(
       'KEYS_UNSETTLED',

@@ -190,12 +190,15 @@ test('a node without others keeps nothing to take back', async () => {
 })
 
 test('with too much to take back, first attempts are counted and later ones refused', async () => {
-  const two = await Node.open(2, { tentativeBytesMax: 2000 })
+  const two = await Node.open(2, { tentativeBytesMax: 4000 })
   for (let index = 0; index < 5; index++) await two.write({ a: 1 }, once(`k${index}`))
   assert.is(two.counts.tentativeWrites, 3)
+  for (let index = 0; index < 4; index++) await two.write({ a: 1 }, { ...once(`l${index}`), failover: true })
+  assert.is(two.counts.tentativeWrites, 7)
   const error = await rejection(two.write({ a: 1 }, { ...once('f'), failover: true }))
   assert.is(error.code, 'KEYS_UNSETTLED')
-  assert.is(two.value('a'), 5)
+  await two.write({ a: 1 }, once('g'))
+  assert.is(two.value('a'), 10)
   two.store.settle([two.store.vector()])
   assert.is((await two.write({ a: 1 }, { ...once('f'), failover: true })).replayed, false)
 })
