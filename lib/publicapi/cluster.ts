@@ -2,8 +2,10 @@
 // of one member.
 
 import type { Accept, MemberState } from '../cluster/index.ts'
-import type { ItemChange, ReplicaId } from '../storage/index.ts'
+import type { ItemChange, WriteAt } from '../storage/index.ts'
 import type { Incremented, Once, StoredReply } from './store.ts'
+
+export type { WriteAt }
 
 /** How many members must have a write on disk before it is answered: this one, more than half of all, or all. */
 export type WriteLevel = 1 | 'majority' | 'all'
@@ -14,12 +16,6 @@ export type Accepted = Incremented & {
   readonly accepted: number
   /** All members, also those that were not asked because they are dead. */
   readonly members: number
-}
-
-/** The place of a write in the history of its column. Whoever knows it knows all that the same replica wrote before. */
-export interface WriteAt {
-  readonly replica: ReplicaId
-  readonly seq: number
 }
 
 /** How far a write has come. */

@@ -1,22 +1,8 @@
 // What this layer needs of the store behind it. lib/persistence's Store satisfies it; so does the one in memory of the tests.
 
-import type { Batch, Count, Item, ItemChange } from '../storage/index.ts'
-import type { WriteAt } from './cluster.ts'
+import type { Batch, Count, Item, ItemChange, Once, StoredReply, WriteAt } from '../storage/index.ts'
 
-/** A reply as it is kept beside its idempotency key. An empty content type means a reply without a body. */
-export interface StoredReply {
-  readonly status: number
-  readonly contentType: string
-  readonly body: string
-}
-
-/** An Idempotency-Key and the SHA-256 of the method, the path with its query, the content type and the body. */
-export interface Once {
-  readonly key: string
-  readonly fingerprint: Uint8Array
-  /** Another node may have counted the request already, so that it must be counted here in a way that can be taken back. */
-  readonly failover?: boolean
-}
+export type { Once, StoredReply }
 
 /** What an increment is answered with: the reply, and the place of the write; of a reply given again, that of the write it was given to. */
 export type Incremented = StoredReply & { readonly replayed: boolean; readonly at: WriteAt }

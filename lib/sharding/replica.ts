@@ -15,6 +15,7 @@ import {
   type ReplicaId,
   SLOT_BASE,
   type SlottedView,
+  type StoredReply,
   type VersionVector,
 } from '../storage/index.ts'
 import type { Custody, Kept } from './custody.ts'
@@ -35,12 +36,6 @@ export interface ShardStore {
   keptReply(key: string): StoredReply | undefined
   settled(): Promise<void> | undefined
   status(): { readonly names: number; readonly items: number; readonly tableBytes: number; readonly withdrawalsDue: number }
-}
-
-interface StoredReply {
-  readonly status: number
-  readonly contentType: string
-  readonly body: string
 }
 
 /** What this needs of the replica's cluster. */

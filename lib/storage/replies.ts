@@ -7,17 +7,18 @@ import { CounterError } from '../base/errors.ts'
 import { ReplyRow } from './reply-row.ts'
 import { type ReplicaId, replicaKey, type VersionVector, type WriteAt } from './vector.ts'
 
+/** A reply as it is given again. An empty content type means a reply without a body. */
 export interface StoredReply {
   readonly status: number
   readonly contentType: string
   readonly body: string
 }
 
-/** Who asks: the Idempotency-Key, and a 32-byte digest of all that the request says. */
+/** Who asks: the Idempotency-Key, and the SHA-256 of the method, the path with its query, the content type and the body. */
 export interface Once {
   readonly key: string
   readonly fingerprint: Uint8Array
-  /** Whether another node may have counted the request already. */
+  /** Whether another node may have counted the request already, so that it must be counted here in a way that can be taken back. */
   readonly failover?: boolean
 }
 

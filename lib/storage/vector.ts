@@ -26,7 +26,7 @@ export interface ReplicaId {
   readonly incarnation: number
 }
 
-/** The place of a write in the history of its column. */
+/** The place of a write in the history of its column. Whoever knows it knows all that the same replica wrote before. */
 export interface WriteAt {
   readonly replica: ReplicaId
   readonly seq: number

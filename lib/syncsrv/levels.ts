@@ -1,14 +1,10 @@
 // Who waits for what: writes until enough members hold them (write levels), reads until this node knows what a session has seen. Members count
 // by what each of them has said itself, which was durable there. Nothing here fails for time: it is told.
 
-import type { ReplicaId, VersionVector } from '../storage/index.ts'
+import type { ReplicaId, VersionVector, WriteAt } from '../storage/index.ts'
 import type { Site } from './site.ts'
 
-/** A write: whose, and its sequence number. */
-export interface WriteAt {
-  readonly replica: ReplicaId
-  readonly seq: number
-}
+export type { WriteAt }
 
 /** How many members must hold a write: this one, more than half of them, or all. */
 export type Level = 1 | 'majority' | 'all'

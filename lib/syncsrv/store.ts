@@ -1,22 +1,8 @@
 // What replication needs of the store behind it. lib/persistence's Store satisfies it.
 
-import type { ItemChange, ReplicaId, SinceStart, SinceStep, VersionVector } from '../storage/index.ts'
-import type { WriteAt } from './levels.ts'
+import type { ItemChange, Once, ReplicaId, SinceStart, SinceStep, StoredReply, VersionVector, WriteAt } from '../storage/index.ts'
 
-export type { SinceStart, SinceStep }
-
-/** A reply as it is kept beside its idempotency key. */
-export interface StoredReply {
-  readonly status: number
-  readonly contentType: string
-  readonly body: string
-}
-
-/** An Idempotency-Key, and a digest of the request that came with it. */
-export interface Once {
-  readonly key: string
-  readonly fingerprint: Uint8Array
-}
+export type { Once, SinceStart, SinceStep, StoredReply }
 
 /** What a write is answered with, and its place; of a reply given again, that of the write it was given to. */
 export type Written = StoredReply & { readonly replayed: boolean; readonly at: WriteAt }
