@@ -27,6 +27,7 @@ import {
   readReplica,
   readReply,
   readSeq,
+  replicaKey,
   VersionVector,
   writePlaced,
   writeReply,
@@ -192,6 +193,10 @@ export function joinInto({ replica, notes }: State): JoiningSink {
     replica.joinReply(placed ?? kept)
     return placed
   }
+  /** Of an earlier incarnation it may have been taken back in what this directory has lost: taken back twice, it would be missing. */
+  const keepTentative = (batch: Uint8Array, kept: PlacedReply): void => {
+    if (replicaKey(kept.origin.replica) === replicaKey(replica.self)) replica.tentative.add({ batch, kept })
+  }
   return {
     delta: joinDelta,
     keyedWrite: (reader) => void joinKeyed(reader, false),
@@ -199,13 +204,13 @@ export function joinInto({ replica, notes }: State): JoiningSink {
       const batch = readBatch(reader, replica)
       const kept = joinKeyed(reader, true)
       if (kept === undefined) return reader.fail('a tentative write without a place')
-      replica.tentative.add({ batch, kept })
+      keepTentative(batch, kept)
     },
     tentative(reader) {
       const batch = readBatch(reader, replica)
       const kept = readPlaced(reader)
       replica.joinReply(kept)
-      replica.tentative.add({ batch, kept })
+      keepTentative(batch, kept)
     },
     withdrawal(reader) {
       const key = utf8.decode(reader.sized())

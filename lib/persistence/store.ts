@@ -295,10 +295,12 @@ export class Store {
    * of the room is for those that others may have counted before.
    * @throws CounterError KEYS_UNSETTLED when there are too many and others may have counted this one
    */
-  #keptBatch(batch: Batch, { failover }: Once): Uint8Array | undefined {
+  #keptBatch(batch: Batch, { key, failover: isTold }: Once): Uint8Array | undefined {
     if (!this.#hasOthers) return undefined
-    const { tentative } = this.#replica
+    const { replies, tentative } = this.#replica
     const { tentativeBytesMax } = this.#options
+    // One that is known, and was not given again, has come here before what was counted.
+    const failover = isTold || replies.peek(key) !== undefined
     const bytes = encodeBatch(batch)
     if (tentative.bytes + Tentative.bytesOf(bytes.length) <= tentativeBytesMax * (failover ? 1 : FIRST_SHARE)) return bytes
     if (!failover) return undefined
@@ -347,7 +349,7 @@ export class Store {
 
   /** The reply that was given to the same request before, or undefined. @throws CounterError KEY_IN_FLIGHT, KEY_REUSED */
   replay(once: Once): Promise<Incremented> | undefined {
-    const kept = this.#replica.replies.find(once)
+    const kept = this.#replica.replies.find(once, (at) => this.#replica.knows(at))
     return kept && this.#again(kept)
   }
 
@@ -384,7 +386,7 @@ export class Store {
     const news = replica.merge(this.#decoded)
     this.#log.append(RECORD_DELTA, (writer) => writer.raw(delta))
     if (replica.seq > seq || replica.ownNews > ownNews) await this.renew('the last one was written elsewhere too')
-    if (replica.tentative.next() !== undefined) await this.#withdrawals.run()
+    if (replica.tentative.lost > 0) await this.#withdrawals.run()
     await this.#log.settled()
     return news
   }
@@ -397,7 +399,7 @@ export class Store {
     const { tentative } = this.#replica
     this.#hasOthers = known.length > 0
     tentative.settle(known)
-    if (tentative.next() !== undefined) void this.#withdrawals.run()
+    if (tentative.lost > 0) void this.#withdrawals.run()
   }
 
   /** Of a change that is stamped far ahead nobody could say for long which is the last. */

@@ -37,27 +37,34 @@ export class Withdrawals {
   }
 
   async #run(): Promise<void> {
-    const { logger, replica } = this.#options
-    for (let write = replica.tentative.next(); write !== undefined; write = replica.tentative.next()) {
-      const { key } = write.kept
-      try {
-        await this.#withdraw(write)
-      } catch (error) {
-        if (!(error instanceof CounterError)) throw error
-        if (error.code !== 'COUNT_OVERFLOW') return
-        replica.tentative.end(write)
-        logger.error({ key, code: error.code }, `a write that two nodes have counted stays counted twice: ${error.message}`)
+    const { admit, logger, replica } = this.#options
+    for (let due = replica.tentative.due(); due.length > 0; due = replica.tentative.due()) {
+      for (const write of due) {
+        const batch = opposite(decodeBatch(batchReader(write.batch), replica.table.hash))
+        try {
+          for (let wait = admit(batch); wait !== undefined; wait = admit(batch)) await wait
+        } catch {
+          // The disk is full or fails, or the node stops: who owns the log says so.
+          return
+        }
+        // A new incarnation may have been opened meanwhile.
+        if (!replica.tentative.isDue(write)) continue
+        const { key } = write.kept
+        try {
+          this.#withdraw(write, batch)
+          logger.debug({ key }, 'a write with an Idempotency-Key was taken back here, because another node has counted it too')
+        } catch (error) {
+          if (!(error instanceof CounterError) || error.code !== 'COUNT_OVERFLOW') throw error
+          replica.tentative.end(write)
+          logger.error({ key, code: error.code }, `a write that two nodes have counted stays counted twice: ${error.message}`)
+        }
       }
     }
   }
 
-  async #withdraw(write: TentativeWrite): Promise<void> {
-    const { admit, log, logger, replica } = this.#options
+  #withdraw(write: TentativeWrite, batch: Batch): void {
+    const { log, replica } = this.#options
     const { key, origin } = write.kept
-    const batch = opposite(decodeBatch(batchReader(write.batch), replica.table.hash))
-    for (let wait = admit(batch); wait !== undefined; wait = admit(batch)) await wait
-    // A new incarnation may have been opened meanwhile.
-    if (replica.tentative.next() !== write) return
     log.append(RECORD_WITHDRAWAL, (writer) => {
       writer.sized(encoder.encode(key))
       writer.varint(origin.replica.node)
@@ -67,7 +74,6 @@ export class Withdrawals {
     })
     replica.tentative.end(write)
     this.count++
-    logger.debug({ key }, 'a write with an Idempotency-Key was taken back here, because another node has counted it too')
   }
 }
 

@@ -5,11 +5,12 @@
 // Invariant: a cell's P, N and seq never fall, and the own column's seq is written by nobody else.
 
 import { assert } from '../base/assert.ts'
-import { ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
+import { ByteReader, ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
 import { CounterError } from '../base/errors.ts'
 import { hashName, type NameHash } from '../base/hash.ts'
 import { utf8 } from '../base/utf8.ts'
 import { AMOUNT_WORDS, type Batch } from './batch.ts'
+import { decodeBatch } from './batch-codec.ts'
 import { Claims } from './claims.ts'
 import { CELL_WORDS, Column, SPAN_SHIFT } from './column.ts'
 import { DELTA_VERSION, type DecodedDelta, ITEMS_VERSION, MINUS, PART_ITEMS, UNIFORM, writeBlockHead } from './delta.ts'
@@ -26,7 +27,7 @@ import { Slots } from './slots.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, LENGTH_BYTES_MAX, LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
 import { Tentative } from './tentative.ts'
 import { type ChangedTotals, TotalsWalk } from './totals.ts'
-import { FOLDED, isWriter, type ReplicaId, replicaKey, SEQ_MAX, SLOT_BASE, VersionVector } from './vector.ts'
+import { FOLDED, isWriter, type ReplicaId, replicaKey, SEQ_MAX, SLOT_BASE, VersionVector, type WriteAt } from './vector.ts'
 
 /** An integer; a bigint only beyond +-(2^53 - 1). */
 export type Count = number | bigint
@@ -44,6 +45,8 @@ export interface ReplicaOptions {
 }
 
 const WORD = 0x1_0000_0000
+/** Cells are looked at for a batch of so many bytes. */
+const HELD_BATCH_BYTES = 4096
 /** Bytes of a delta of a write beside its names and cells: version, part, flags, one column, row count. */
 const HEAD_BYTES_MAX = 3 + 5 * VARINT_BYTES_MAX
 
@@ -74,7 +77,7 @@ export class Replica {
     this.table = new Table(options.hash)
     this.items = new Items(options.hash, options.itemsMax ?? 0)
     this.replies = options.replies ?? new Replies(UNLIMITED)
-    this.tentative = new Tentative(this.replies)
+    this.tentative = new Tentative(this.replies, (at, batch) => this.#holds(at, batch))
     this.#namesMax = options.namesMax
     this.#claims = new Claims(this.table)
     this.#self = this.#columnOf(options.self)
@@ -103,6 +106,24 @@ export class Replica {
     const vector = this.#vector.copy()
     vector.raise(this.self, this.#seq)
     return vector
+  }
+
+  /** Whether all that the replica has written up to there is known here. */
+  knows({ replica, seq }: WriteAt): boolean {
+    return replicaKey(replica) === replicaKey(this.self) ? seq <= this.#seq : seq <= this.#vector.get(replica)
+  }
+
+  /** Whether what a write has added is here: its cells come before the vector that says so. Of a large batch only the vector is asked. */
+  #holds(at: WriteAt, batch: Uint8Array): boolean {
+    if (this.knows(at)) return true
+    const column = this.#byReplica.get(replicaKey(at.replica))
+    if (column === undefined || batch.length > HELD_BATCH_BYTES) return false
+    const { count, names, ends } = decodeBatch(new ByteReader(batch, 0, batch.length, 'LOG_CORRUPT', 'batch'), this.table.hash)
+    for (let index = 0; index < count; index++) {
+      const row = this.#rowOf(names.subarray(ends[index - 1] ?? 0, ends[index]!))
+      if (row === -1 || column.seqOf(row) < at.seq) return false
+    }
+    return true
   }
 
   /** The greatest incarnation of the node that is known here, in a column or the vector, and was not made of a list; or 0. */

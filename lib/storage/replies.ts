@@ -70,11 +70,15 @@ export class Replies {
   }
 
   /**
-   * The reply to give again, or undefined when the key is new.
+   * The reply to give again, or undefined when the key is new, or when what was counted under it has not come here: who is answered must find
+   * it here, whatever becomes of the node that has told of the reply.
+   * @param isKnown whether all that was written up to a place is here
    * @throws CounterError KEY_REUSED when the key came with another request, KEY_IN_FLIGHT when its request is not on disk yet
    */
-  find(once: Once): KeptReply | undefined {
-    const kept = this.peek(once.key)
+  find(once: Once, isKnown: (at: WriteAt) => boolean): KeptReply | undefined {
+    const all = this.ofKey(once.key).filter((kept) => !this.#isExpired(kept))
+    const known = all.find(({ origin }) => origin === undefined || isKnown(origin))
+    const kept = known ?? all[0]
     if (kept === undefined) return undefined
     if (Buffer.compare(kept.fingerprint, once.fingerprint) !== 0) {
       throw new CounterError('KEY_REUSED', `the Idempotency-Key '${once.key}' was used with another request`, {
@@ -86,10 +90,10 @@ export class Replies {
         fix: 'try again in a second',
       })
     }
-    return kept
+    return known
   }
 
-  /** The reply that is kept under a key, to whatever request; it may not be on disk yet. */
+  /** The reply that is kept under a key, to whatever request; it may not be on disk yet, nor what was counted be here. */
   peek(key: string): KeptReply | undefined {
     return this.#byKey.get(key)?.find((kept) => !this.#isExpired(kept))
   }

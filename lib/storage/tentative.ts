@@ -1,7 +1,7 @@
 // Tentative writes: own writes with an idempotency key that can still be taken back. A client that got no answer from one node asks another, which
 // may not know the key yet; then both have counted it. Each tells the other of the key with what it has counted. Of all writes under one key one
 // stays: one that cannot be taken back, else the first (by wall clock, then node, incarnation and number). Everybody orders them alike, so
-// everybody else withdraws: subtracts what it had added.
+// everybody else withdraws: subtracts what it had added, once the cells of the one that stays are here: nobody ever shows neither.
 // A write stays tentative until it is settled: each member knows of it, so that none will count the key any more, and all that they had counted
 // before they knew is known here. docs/decisions/0017.
 
@@ -14,6 +14,9 @@ export interface TentativeWrite {
   readonly batch: Uint8Array
 }
 
+/** Whether all that a write at a place has added is here; `batch` is the same that it has added. */
+export type Holds = (at: WriteAt, batch: Uint8Array) => boolean
+
 /** Bytes of the objects around a write, about. */
 const ENTRY_BYTES = 500
 
@@ -21,20 +24,22 @@ export class Tentative {
   readonly #replies: Replies
   /** By key, in the order of the writes. */
   readonly #writes = new Map<string, TentativeWrite>()
-  /** Those that have lost against another one. */
-  readonly #lost = new Set<TentativeWrite>()
+  readonly #holds: Holds
+  /** Those that have lost, and against which others. */
+  readonly #lost = new Map<TentativeWrite, WriteAt[]>()
   /** Bytes that they take, about. */
   bytes = 0
 
-  constructor(replies: Replies) {
+  constructor(replies: Replies, holds: Holds) {
     this.#replies = replies
+    this.#holds = holds
   }
 
   get size(): number {
     return this.#writes.size
   }
 
-  /** How many are to be withdrawn. */
+  /** How many are to be withdrawn, now or when the others are here. */
   get lost(): number {
     return this.#lost.size
   }
@@ -61,7 +66,10 @@ export class Tentative {
   }
 
   #compare(write: TentativeWrite, other: KeptReply): void {
-    if (other.origin !== undefined && this.#isSame(write.kept, other) && precedes(other, write.kept)) this.#lost.add(write)
+    if (other.origin === undefined || !this.#isSame(write.kept, other) || !precedes(other, write.kept)) return
+    const others = this.#lost.get(write)
+    if (others === undefined) this.#lost.set(write, [other.origin])
+    else others.push(other.origin)
   }
 
   /** Whether both answer one request; a key may be used for another one later. */
@@ -69,10 +77,14 @@ export class Tentative {
     return Buffer.compare(left.fingerprint, right.fingerprint) === 0 && Math.abs(left.at - right.at) <= this.#replies.ttlMs
   }
 
-  /** One that is to be withdrawn. */
-  next(): TentativeWrite | undefined {
-    for (const write of this.#lost) return write
-    return undefined
+  /** Those that are to be withdrawn now. Cost: a look at the cells of each that has lost. */
+  due(): TentativeWrite[] {
+    return Array.from(this.#lost.keys()).filter((write) => this.isDue(write))
+  }
+
+  /** Whether it has lost against one that is here. Of one that is not, the disk may be lost before it comes. */
+  isDue(write: TentativeWrite): boolean {
+    return this.#lost.get(write)?.some((other) => this.#holds(other, write.batch)) ?? false
   }
 
   /** It has been withdrawn, or cannot be. */
@@ -90,14 +102,14 @@ export class Tentative {
   }
 
   /**
-   * Lets go of those that are settled.
+   * Lets go of those that are settled. One that has lost against others of which nobody knows any more stays.
    * @param known what each other member knows, as far as all that it had counted by then is known here
    */
   settle(known: readonly VersionVector[]): void {
     for (const write of this.#writes.values()) {
       const { replica, seq } = write.kept.origin
       if (known.some((vector) => vector.get(replica) < seq)) break
-      if (!this.#lost.has(write)) this.#forget(write)
+      if (!this.isDue(write)) this.#forget(write)
     }
   }
 

@@ -230,4 +230,98 @@ test('under a new incarnation nothing is taken back any more', async () => {
   assert.equal([two.value('a'), two.counts.tentativeWrites, two.counts.withdrawals], [10, 0, 0])
 })
 
+/** Names that come in several deltas, the replies with the first. */
+const MANY = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`name-${index}`, 1]))
+
+/** Two nodes that count the same large batch, of which the later one has heard the reply of the other and a part of its cells. */
+async function partlyHeard(
+  options: Partial<StoreOptions>,
+  ...writes: Array<'one' | 'two'>
+): Promise<{ one: Node; two: Node; rest: () => Promise<void> }> {
+  const one = await Node.open(1, { queueBytesMax: 1 << 24 })
+  const two = await Node.open(2, { queueBytesMax: 1 << 24, ...options })
+  if (writes.includes('one')) await one.write(MANY, once('k'))
+  two.machine.clock.wallMs = one.machine.clock.wallMs + 10
+  if (writes.includes('two')) await two.write(MANY, once('k'))
+  const [first, ...others] = Array.from(one.store.since(two.store.vector()), ({ delta }) => delta.slice())
+  await two.machine.settle(two.store.merge(first!))
+  const rest = async () => {
+    for (const delta of others) await two.machine.settle(two.store.merge(delta))
+  }
+  return { one, two, rest }
+}
+
+test('a write is taken back only when all that the other one added is here, so none is ever shown less than once', async () => {
+  const { two, rest } = await partlyHeard({}, 'one', 'two')
+  assert.equal([two.value('name-0'), two.value('name-19999'), two.counts.withdrawals], [2, 1, 0])
+  await rest()
+  assert.equal([two.value('name-0'), two.value('name-19999'), two.counts.withdrawals], [1, 1, 1])
+})
+
+test('a write stays when nobody knows any more what the other one added', async () => {
+  const { two } = await partlyHeard({}, 'one', 'two')
+  two.store.settle([two.store.vector()])
+  await two.machine.rest()
+  assert.equal([two.value('name-19999'), two.counts.tentativeWrites, two.counts.withdrawals], [1, 0, 0])
+})
+
+test('a reply is given again only when all that was counted is here, and the retry that comes before counts and is taken back', async () => {
+  const { two, rest } = await partlyHeard({}, 'one')
+  assert.is((await two.write(MANY, once('k'))).replayed, false)
+  assert.is(two.value('name-19999'), 1)
+  await rest()
+  assert.equal([two.value('name-0'), two.value('name-19999'), two.counts.withdrawals], [1, 1, 1])
+  assert.is((await two.write(MANY, once('k'))).replayed, true)
+})
+
+test('a retry of what another node is known to have counted is refused when it could not be taken back', async () => {
+  const { two, rest } = await partlyHeard({ tentativeBytesMax: 1000 }, 'one')
+  assert.is((await rejection(two.write(MANY, once('k')))).code, 'KEYS_UNSETTLED')
+  await rest()
+  assert.is((await two.write(MANY, once('k'))).replayed, true)
+})
+
+test('what an earlier incarnation has counted is not taken back after a restart either', async () => {
+  const [one, two] = await bothCounted()
+  await two.machine.settle(two.store.renew('the test says so'))
+  await two.hear(one)
+  await two.machine.kill()
+  await two.start()
+  await two.hear(one)
+  two.store.settle(UNHEARD)
+  await two.machine.rest()
+  assert.equal([two.value('a'), two.counts.tentativeWrites, two.counts.withdrawals], [10, 0, 0])
+})
+
+test('what was taken back is not taken back again from a restored backup', async () => {
+  const [one, two] = await bothCounted()
+  two.machine.disk.copyDirectory('/data', '/saved')
+  await two.hear(one)
+  await one.hear(two)
+  await two.machine.kill()
+  two.machine.disk.copyDirectory('/saved', '/data')
+  for (let start = 0; start < 2; start++) {
+    await two.start()
+    await two.hear(one)
+    two.store.settle(UNHEARD)
+    await two.machine.rest()
+    assert.equal([two.value('a'), two.value('b')], [5, -2], `start ${start}`)
+    await two.machine.kill()
+  }
+})
+
+test('what cannot be taken back while a new incarnation cannot be opened fails nothing else', async () => {
+  const [one, two] = await bothCounted()
+  two.machine.disk.plan = ({ kind }) => (kind === 'rename' ? 'EIO' : undefined)
+  assert.is((await rejection(two.machine.settle(two.store.renew('the test says so')))).code, 'EIO')
+  await two.hear(one)
+  two.store.settle(UNHEARD)
+  await two.machine.rest()
+  assert.equal([two.value('a'), two.counts.withdrawals], [10, 0])
+  two.machine.disk.plan = () => undefined
+  two.store.settle(UNHEARD)
+  await two.machine.rest()
+  assert.equal([two.value('a'), two.counts.tentativeWrites], [10, 0], 'it was opened, and nothing of the last one is taken back')
+})
+
 test.run()
