@@ -33,6 +33,7 @@ function snapshotOf(count: number): Uint8Array {
     if (isTentative) replica.tentative.add({ kept, batch: encodeBatch(batchOf({ hot: 1 })) })
     notes.change([[`note-${index}`, Uint8Array.of(index)]], scratch)
   }
+  replica.replies.join({ ...once('of a file'), at: clock.now(), reply: plainReply('old'), origin: undefined, tentative: false })
   return new Uint8Array(Buffer.concat(Array.from(encodeSnapshot(header, { replica, notes }), (piece) => piece.slice())))
 }
 
@@ -48,6 +49,7 @@ test('what is written is read back: values, sequence numbers, replies, notes', a
   assert.is(to.replica.seq, 30)
   assert.equal(to.replica.replies.find(once('key-7'), () => true)?.reply, plainReply('reply 7'))
   assert.equal(to.replica.replies.find(once('key-8'), () => true)?.origin, { replica: header.self, seq: 9 })
+  assert.equal(to.replica.replies.find(once('of a file'), () => false)?.reply, plainReply('old'))
   assert.equal(
     Array.from(to.replica.tentative, ({ kept }) => kept.key),
     Array.from({ length: 15 }, (_, index) => `key-${2 * index + 1}`),
@@ -76,7 +78,7 @@ test('what was joined before the damage is true', async () => {
   const to = state()
   assert.is((await rejection(read(bad, to))).code, 'SNAPSHOT_CORRUPT')
   await read(whole, to)
-  assert.equal([to.replica.value(nameBytes('hot')), to.replica.replies.size], [8, 8])
+  assert.equal([to.replica.value(nameBytes('hot')), to.replica.replies.size], [8, 9])
 })
 
 test.run()

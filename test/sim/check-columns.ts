@@ -11,6 +11,7 @@ export interface SeenCell {
   readonly replica: string
   readonly seq: number
   readonly plus: number
+  readonly minus: number
 }
 
 /** The cells of an encoded delta. */
@@ -25,6 +26,7 @@ export function cellsOf(bytes: Uint8Array): SeenCell[] {
       replica: replicaKey(delta.columns[delta.cellColumn[cell]!]!),
       seq: delta.cellSeq[cell]!,
       plus: delta.cellWords[cell * 4]!,
+      minus: delta.cellWords[cell * 4 + 2]!,
     })
   }
   return cells
@@ -34,7 +36,9 @@ export class CheckColumns {
   readonly #contents = new Map<string, number | string>()
 
   seen(cells: readonly SeenCell[]): string[] {
-    return cells.flatMap(({ name, replica, seq, plus }) => this.#seen(`${name} of ${replica} at ${seq}`, plus))
+    return cells.flatMap(({ name, replica, seq, plus, minus }) =>
+      this.#seen(`${name} of ${replica} at ${seq}`, minus === 0 ? plus : `${plus}-${minus}`),
+    )
   }
 
   seenItems(versions: ReadonlyArray<readonly [id: string, version: Version]>): string[] {

@@ -4,6 +4,7 @@
 
 import { type ReplicaId, replicaKey } from '../../lib/storage/index.ts'
 import type { ItemOp } from './cluster-items-ledger.ts'
+import { type KeyedLedger, KeyedOp } from './keyed-ledger.ts'
 import type { OpState } from './ledger.ts'
 
 export type Level = 1 | 'majority' | 'all'
@@ -32,19 +33,37 @@ export class ClusterLedger {
   readonly #byName = new Map<string, ClusterOp>()
 
   add(machine: number, level: Level): ClusterOp {
-    const name = `op-${this.ops.length}`
-    const op = {
-      name,
+    return this.#add({
+      name: this.#nextName,
       machine,
       level,
       state: 'pending' as OpState,
       holders: new Set<number>(),
       everHeld: new Set<number>(),
       excused: false,
-    }
-    this.ops.push(op)
-    this.#byName.set(name, op)
+    })
+  }
+
+  /** A write with an Idempotency-Key, which is its name; @param amountsOf what it adds */
+  addKeyed(keyed: KeyedLedger, machine: number, amountsOf: (name: string) => Record<string, number>): KeyedOp {
+    const name = this.#nextName
+    const op = this.#add(new KeyedOp(name, machine, amountsOf(name)))
+    keyed.ops.push(op)
     return op
+  }
+
+  get #nextName(): string {
+    return `op-${this.ops.length}`
+  }
+
+  #add<T extends ClusterOp>(op: T): T {
+    this.ops.push(op)
+    this.#byName.set(op.name, op)
+    return op
+  }
+
+  find(name: string): ClusterOp | undefined {
+    return this.#byName.get(name)
   }
 
   /** The disk of the machine holds what counts in `name`, if that is an op. */
@@ -69,7 +88,10 @@ export class ClusterLedger {
 
   /** The process on the machine died: nobody learns any more what came of what was sent to it. */
   lostTouch(machine: number): void {
-    for (const op of this.ops) if (op.machine === machine && op.state === 'pending') op.state = 'unknown'
+    for (const op of this.ops) {
+      if (op instanceof KeyedOp) op.lostTouch(machine)
+      else if (op.machine === machine && op.state === 'pending') op.state = 'unknown'
+    }
   }
 }
 

@@ -7,6 +7,7 @@ import { checkHandedOver } from './check-kept.ts'
 import { checkItemsHandedOver } from './cluster-items-ledger.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import type { Held, World } from './cluster-world.ts'
+import { KeyedOp } from './keyed-ledger.ts'
 
 const ERRORS: readonly Fault[] = ['EIO', 'EIO', 'ENOSPC', 'short', 'short']
 const IDENTITY = `${DIRECTORY}/IDENTITY`
@@ -74,7 +75,7 @@ export class Troubles {
     const what = world.below(100)
     if (what < 6) return this.#restartAll()
     if (node.phase === 'down') return
-    if (what < 24) this.#crash(node)
+    if (what < 24) this.crash(node)
     else if (what < 34) {
       world.happened('stopped', node)
       node.stop()
@@ -89,7 +90,7 @@ export class Troubles {
     } else if (node.store) node.store.snapshot().catch(() => {})
   }
 
-  #crash(node: ClusterNode): void {
+  crash(node: ClusterNode): void {
     const world = this.#world
     const { phase } = node
     if (world.chance(50)) {
@@ -117,7 +118,7 @@ export class Troubles {
 
   #restartAll(): void {
     for (const node of this.#world.nodes) {
-      if (node.phase !== 'down') this.#crash(node)
+      if (node.phase !== 'down') this.crash(node)
       if (!this.gone.has(node)) node.start()
     }
     this.#world.happened('all restarted')
@@ -193,7 +194,7 @@ export class Troubles {
   /** The saved directory takes the place of what is there: as a backup, under other inodes, or as the image of a disk. */
   #bringBack({ node, image, held }: Saved): void {
     const world = this.#world
-    if (node.phase !== 'down') this.#crash(node)
+    if (node.phase !== 'down') this.crash(node)
     node.disk.load(image)
     node.rot.forget()
     if (world.chance(50)) {
@@ -220,6 +221,7 @@ export class Troubles {
     world.clones.push(clone)
     world.copied(clone, world.heldBy(node))
     world.membersLeast = 0
+    world.keyed?.unsure.add(node.machine)
     world.happened('cloned', node)
     node.start()
     await world.pass(world.below(8000))
@@ -253,10 +255,13 @@ export class Troubles {
     }
     world.happened('removed', node)
     world.membersLeast = 0
+    world.keyed?.unsure.add(node.machine)
     this.gone.add(node)
     // What others wrote and only the removed node still has may be lost: the others do not wait for it before they fold.
     for (const op of world.ledger.ops) {
-      if (op.holders.size === 1 && op.holders.has(node.machine) && op.machine !== node.machine) op.excused = true
+      const isWrittenElsewhere =
+        op instanceof KeyedOp ? op.made.some(({ machine }) => machine !== node.machine) : op.machine !== node.machine
+      if (op.holders.size === 1 && op.holders.has(node.machine) && isWrittenElsewhere) op.excused = true
     }
   }
 
@@ -265,6 +270,7 @@ export class Troubles {
     const node = world.someNode('up')
     if (!node?.replication || world.nodes.filter(({ phase }) => phase === 'up').length < 2 || world.network.anyCut) return
     world.membersLeast = 0
+    world.keyed?.unsure.add(node.machine)
     node.phase = 'draining'
     world.happened('drains', node)
     const { life } = node

@@ -3,7 +3,7 @@
 
 import { CounterError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
-import type { Store } from '../../lib/persistence/index.ts'
+import type { Store, StoreOptions } from '../../lib/persistence/index.ts'
 import { valueOf } from '../persistence/harness.ts'
 import { drained, VirtualClock } from '../support/virtual-clock.ts'
 import { CheckColumns, type SeenCell } from './check-columns.ts'
@@ -16,6 +16,7 @@ import { ClusterLedger, Session } from './cluster-ledger.ts'
 import { ClusterNetwork } from './cluster-network.ts'
 import { ClusterNode, type ClusterSettings, type Watcher } from './cluster-node.ts'
 import { itemsOf, type Version, type Versions } from './item-versions.ts'
+import { KeyedLedger, KeyedOp, lineOf } from './keyed-ledger.ts'
 
 const DAMAGE = new Set(['LOG_CORRUPT', 'SNAPSHOT_CORRUPT', 'IDENTITY_INVALID'])
 const SESSIONS = 3
@@ -23,6 +24,10 @@ const SESSIONS = 3
 const HURRY = 32
 /** One history in so many has items and notes too; the others are what they were before there were any. */
 const ITEMS_EVERY = 4
+/** And in so many one with Idempotency-Keys. */
+const KEYED_EVERY = 3
+/** As good as never, in milliseconds: clocks jump by days. */
+const NEVER_MS = 1e12
 
 /** What a disk holds. */
 export interface Held {
@@ -47,6 +52,8 @@ export class World implements Watcher {
   readonly ledger = new ClusterLedger()
   /** Only in histories that have items. */
   readonly items: ItemsLedger | undefined
+  /** Only in histories that have keys. */
+  readonly keyed: KeyedLedger | undefined
   /** By how much a wall clock was ahead of that of the world, at most. */
   offsetMsMax = 0
   readonly columns = new CheckColumns()
@@ -67,15 +74,25 @@ export class World implements Watcher {
     this.items = seed % ITEMS_EVERY === 0 ? new ItemsLedger() : undefined
     this.random = seededRandom(seed)
     this.network = new ClusterNetwork(this.clock, seededRandom(seed ^ 0x0ff5e7), (what) => this.count(what))
-    this.#settings = {
+    const settings = {
       intervalMs: this.oneOf([1000, 2000, 4000]),
       digestIntervalMs: this.oneOf([8000, 20_000]),
       store: { segmentBytes: this.oneOf([4096, 16_384]), snapshotLogBytes: this.oneOf([0, 4096]) },
     }
+    this.keyed = seed % KEYED_EVERY === 1 ? new KeyedLedger({ forgetful: this.chance(12), tight: this.chance(25) }) : undefined
+    this.#settings = this.keyed ? { ...settings, store: { ...settings.store, ...this.#keyedOptions(this.keyed) } } : settings
     this.#seedsAll = this.chance(60)
     this.restless = this.chance(35)
     const count = this.oneOf([2, 3, 3, 3, 3, 3, 4, 5])
     for (let machine = 1; machine <= count; machine++) this.nodes.push(this.machine(machine, machine))
+  }
+
+  #keyedOptions({ forgetful, tight }: KeyedLedger): Partial<StoreOptions> {
+    return {
+      replyTtlMs: forgetful && this.chance(50) ? 15_000 : NEVER_MS,
+      repliesMax: forgetful ? 3 : 1000,
+      tentativeBytesMax: tight ? this.oneOf([0, 1500, 6000]) : 1 << 24,
+    }
   }
 
   /** A machine without a process. */
@@ -158,11 +175,24 @@ export class World implements Watcher {
 
   merged(node: ClusterNode, cells: readonly SeenCell[], versions: ReadonlyArray<readonly [id: string, version: Version]>): void {
     this.violated(this.columns.seen(cells))
-    for (const { name, plus } of cells) if (plus > 0) this.ledger.held(node.machine, name)
+    if (this.keyed) this.#heldNet(node, cells)
+    else for (const { name, plus } of cells) if (plus > 0) this.ledger.held(node.machine, name)
     if (!this.items || versions.length === 0) return
     this.violated(this.columns.seenItems(versions))
     this.items.held(node.machine, versions)
     if (node.store) this.#checkItems(node, node.store, this.items)
+  }
+
+  /** What was taken back by one node stays, as another one has counted it too, and that is known wherever it is known that it was taken back. */
+  #heldNet({ machine, store }: ClusterNode, cells: readonly SeenCell[]): void {
+    const nets = new Map<string, number>()
+    for (const { name, plus, minus } of cells) nets.set(name, (nets.get(name) ?? 0) + plus - minus)
+    for (const [name, net] of nets) {
+      if (net > 0) this.ledger.held(machine, name)
+      const op = this.ledger.find(name)
+      if (!(op instanceof KeyedOp) || !store || !op.holders.has(machine) || valueOf(store, name) > 0) continue
+      this.violated([`machine ${machine} held ${name}, and does not show it any more: ${lineOf(op)}`])
+    }
   }
 
   refused(_node: ClusterNode, error: unknown): void {
@@ -176,6 +206,7 @@ export class World implements Watcher {
   /** The disk of the machine is a copy of another. */
   copied({ machine, notes }: ClusterNode, held: Held): void {
     for (const name of held.names) this.ledger.held(machine, name)
+    this.keyed?.unsure.add(machine)
     this.items?.held(machine, held.items)
     notes.kept = held.note
     notes.last = Number.MAX_SAFE_INTEGER
@@ -184,6 +215,7 @@ export class World implements Watcher {
   /** The disk of the machine holds nothing any more but what is in `kept`. */
   diskLost(node: ClusterNode, kept = NOTHING): void {
     this.ledger.lost(node.machine, kept.names)
+    this.keyed?.forgot(node.machine)
     this.items?.lost(node.machine, kept.items)
     node.notes.kept = kept.note
     node.itemsShown.forget()

@@ -102,7 +102,7 @@ test('the checkers of levels and sessions can fail', () => {
 
 test('the checkers of columns can fail', () => {
   const columns = new CheckColumns()
-  const cell = { name: 'hot', replica: '1.7', seq: 3, plus: 5 }
+  const cell = { name: 'hot', replica: '1.7', seq: 3, plus: 5, minus: 0 }
   assert.equal([...columns.seen([cell]), ...columns.seen([cell, { ...cell, seq: 4, plus: 6 }])], [])
   assert.match(columns.seen([{ ...cell, plus: 6 }]).join(), 'hot of 1.7 at 3 was 5 and is 6')
   assert.equal(checkFolded(['1.1', '1.7', '1.8', '1.9', '1.10', '2.7'], [1, 2]), [])

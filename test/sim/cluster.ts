@@ -17,11 +17,13 @@ import { checkKept } from './check-kept.ts'
 import { Clients, WAIT_MS } from './cluster-clients.ts'
 import { ItemClients } from './cluster-items.ts'
 import { checkItemsKept } from './cluster-items-ledger.ts'
-import { Session } from './cluster-ledger.ts'
+import { KeyedClients } from './cluster-keyed.ts'
+import { type Place, Session } from './cluster-ledger.ts'
 import type { ClusterNode } from './cluster-node.ts'
 import { Troubles } from './cluster-troubles.ts'
 import { World } from './cluster-world.ts'
 import { ITEM_TENANTS, itemsOf } from './item-versions.ts'
+import { checkKeyed, KEYED, mostOf } from './keyed-ledger.ts'
 import type { HistoryResult } from './node.ts'
 
 /** Within this time of healing all are up again, and within this time then all agree and have folded: a few of the longest pauses. */
@@ -44,12 +46,14 @@ class ClusterHistory {
   readonly #clients: Clients
   readonly #itemClients: ItemClients
   readonly #troubles: Troubles
+  readonly #keyedClients: KeyedClients | undefined
 
   constructor(world: World) {
     this.#world = world
     this.#clients = new Clients(world)
     this.#itemClients = new ItemClients(world)
     this.#troubles = new Troubles(world)
+    this.#keyedClients = world.keyed && new KeyedClients(world, world.keyed, (node) => this.#troubles.crash(node))
   }
 
   async run(): Promise<void> {
@@ -57,7 +61,8 @@ class ClusterHistory {
     await this.#begin()
     for (let turn = 5 + world.below(28); turn > 0 && !world.isViolated; turn--) await this.#turn()
     if (!world.isViolated) await this.#heal()
-    if (!world.isViolated && world.chance(10)) await this.#plantHidden()
+    // Replies that are hidden nobody finds.
+    if (!world.isViolated && !world.keyed && world.chance(10)) await this.#plantHidden()
     if (!world.isViolated) await this.#agree()
   }
 
@@ -82,6 +87,7 @@ class ClusterHistory {
     const world = this.#world
     const what = world.items && world.chance(35) ? 100 : world.below(100)
     if (what === 100) this.#itemsTurn()
+    else if (this.#keyedClients && world.chance(40)) await this.#keyedClients.turn()
     else if (what < 42) this.#clients.turn()
     else if (what < 54) this.#troubles.network()
     else if (what < 68) this.#troubles.machine()
@@ -168,9 +174,30 @@ class ClusterHistory {
     const views = up.map((node) => this.#viewOf(node))
     world.violated([...checkAgreement(views), ...views.flatMap(({ readings }) => checkKept(world.ledger, readings))])
     world.violated(this.#unfoldedAt(up))
+    if (world.keyed) this.#checkKeyed(up)
     for (const node of up) this.#checkItems(node)
     if (world.items && !world.isViolated) await this.#forgetPromises(up)
     if (!world.isViolated) await this.#readEverywhere(up)
+  }
+
+  /** All writes with keys are settled, and count as often as they may. */
+  #checkKeyed(up: readonly ClusterNode[]): void {
+    const world = this.#world
+    const isPresent = ({ replica }: Place): boolean =>
+      up.some(({ store }) => store!.self.node === replica.node && store!.self.incarnation === replica.incarnation)
+    const [first] = up
+    const names = world.keyed!.ops.flatMap(({ amounts }) => Object.keys(amounts))
+    const readings = new Map([KEYED, ...names].map((name) => [name, Number(first!.store!.value(nameBytes(name)))]))
+    world.violated(checkKeyed(world.keyed!, readings, isPresent))
+    for (const op of world.keyed!.ops) {
+      if (op.made.length > 1) world.count(mostOf(op, world.keyed!, isPresent) > 1 ? 'key may stay twice' : 'key must come to one')
+      if (readings.get(op.name)! > 1) world.count('key stays twice')
+    }
+    for (const { machine, store } of up) {
+      const { tentativeWrites, withdrawals } = store!.status()
+      if (tentativeWrites > 0) world.violated([`machine ${machine} keeps ${tentativeWrites} writes to take back for ever`])
+      for (let count = 0; count < withdrawals; count++) world.count('key taken back')
+    }
   }
 
   /** Promises to write batches of others expire. */
@@ -192,6 +219,7 @@ class ClusterHistory {
   #isAgreed(up: readonly ClusterNode[]): boolean {
     const [first, ...others] = up.map(({ store }) => store?.vector())
     if (!first || !others.every((vector) => vector?.equals(first))) return false
+    if (up.some(({ store }) => store!.status().tentativeWrites > 0)) return false
     return this.#unfoldedAt(up).length === 0 && checkAgreement(up.map((node) => this.#viewOf(node))).length === 0
   }
 
@@ -206,7 +234,7 @@ class ClusterHistory {
   }
 
   #viewOf({ machine, store }: ClusterNode): View {
-    const names = ['hot', ...this.#world.ledger.ops.map(({ name }) => name)]
+    const names = ['hot', KEYED, ...this.#world.ledger.ops.map(({ name }) => name)]
     const readings = new Map(names.map((name) => [name, Number(store!.value(nameBytes(name)))]))
     if (this.#world.items) {
       for (const tenant of ITEM_TENANTS) readings.set(`items of ${tenant}`, store!.tenantCount(tenant))

@@ -96,7 +96,12 @@ const PLANTED: readonly Mutant[] = [
     from: 'of itemsSince(items, known, nextChunk - ITEMS_FROM)) {',
     to: 'of itemsSince(items, answer.vector, nextChunk - ITEMS_FROM)) {',
   },
-  { name: 'notes are not in snapshots', file: 'lib/persistence/snapshot.ts', from: '    [BLOCK_NOTES, notes],\n', to: '' },
+  {
+    name: 'notes are not in snapshots',
+    file: 'lib/persistence/snapshot.ts',
+    from: '    [BLOCK_NOTES, notes.encoded(block)],\n',
+    to: '',
+  },
   {
     name: 'notes are not in the log',
     file: STORE,

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert'
 import { BATCH_MUTANTS } from './batch-mutants.ts'
 import { CLUSTER_MUTANTS } from './cluster-mutants.ts'
 import { ITEM_MUTANTS } from './item-mutants.ts'
+import { KEYED_MUTANTS } from './keyed-mutants.ts'
 import { catchMutant, MUTANTS } from './mutants.ts'
 
 const test = suite('sim/mutants')
@@ -18,7 +19,7 @@ for (const name of QUICK) {
 }
 
 test('every fault has its place in the source, once', () => {
-  const lost = [...MUTANTS, ...ITEM_MUTANTS, ...BATCH_MUTANTS, ...CLUSTER_MUTANTS].filter(
+  const lost = [...MUTANTS, ...ITEM_MUTANTS, ...BATCH_MUTANTS, ...CLUSTER_MUTANTS, ...KEYED_MUTANTS].filter(
     ({ file, from }) => readFileSync(file, 'utf8').split(from).length !== 2,
   )
   assert.equal(

@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path'
 import { BATCH_MUTANTS } from './batch-mutants.ts'
 import { CLUSTER_MUTANTS } from './cluster-mutants.ts'
 import { ITEM_MUTANTS } from './item-mutants.ts'
+import { KEYED_MUTANTS } from './keyed-mutants.ts'
 
 export interface Mutant {
   readonly name: string
@@ -235,21 +236,22 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no reply is kept with the change',
     file: STORE,
-    from: '    this.#log.append(RECORD_ONCE, (writer) => {\n      write(writer)\n',
-    to: '    this.#log.append(RECORD_DELTA, (writer) => {\n      if (writer.length < 0) write(writer)\n',
+    from: '    this.#log.append(batch === undefined ? RECORD_ONCE : RECORD_TENTATIVE, (writer) => {\n',
+    to: '    this.#log.append(RECORD_DELTA, (writer) => {\n      if (batch === undefined) return writer.raw(aside.written())\n',
   },
   {
     name: 'a key is free while its request is under way',
-    file: 'lib/persistence/replies.ts',
-    from: 'at, reply, inFlight: true }',
-    to: 'at, reply, inFlight: false }',
+    file: 'lib/storage/replies.ts',
+    from: '    this.#inFlight.add(kept)\n',
+    to: '',
     test: 'test/persistence/store.test.ts',
   },
   {
     name: 'replies are not in snapshots',
     file: 'lib/persistence/snapshot.ts',
-    from: '    [BLOCK_REPLIES, replies],\n',
+    from: '    [BLOCK_REPLIES, unplacedReplies(replica, block)],\n',
     to: '',
+    test: 'test/persistence/snapshot.test.ts',
   },
   {
     name: 'writes are not admitted by the room in the log',
@@ -341,9 +343,8 @@ function fails(folder: string, args: string[]): Promise<string | undefined> {
 
 if (process.argv[1] === import.meta.filename) {
   const words = process.argv.slice(2)
-  const chosen = [...MUTANTS, ...ITEM_MUTANTS, ...BATCH_MUTANTS, ...CLUSTER_MUTANTS].filter(
-    ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
-  )
+  const all = [...MUTANTS, ...ITEM_MUTANTS, ...BATCH_MUTANTS, ...CLUSTER_MUTANTS, ...KEYED_MUTANTS]
+  const chosen = all.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
   let survived = 0
   for (const mutant of chosen) {
     const caught = await catchMutant(mutant)

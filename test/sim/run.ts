@@ -100,6 +100,15 @@ export const CLUSTER_WANTED = [
   'items read',
   'session read of items',
   'merge refused CLOCK_AHEAD',
+  'key answered again',
+  'key answered again elsewhere',
+  'key met its level',
+  'key refused KEY_IN_FLIGHT',
+  'key refused KEYS_UNSETTLED',
+  'key must come to one',
+  'key may stay twice',
+  'key stays twice',
+  'key taken back',
 ] as const
 
 /** What a history can be of. */
