@@ -51,11 +51,12 @@ export class Cluster {
   /** Starts all nodes at once and waits until each is ready. */
   static async start(options: ClusterOptions): Promise<Cluster> {
     const cluster = await Cluster.prepare(options)
-    try {
-      await Promise.all(cluster.nodes.map((node) => cluster.start(node)))
-    } catch (error) {
+    // Those that come up are ended too when another one does not: none is left behind.
+    const started = await Promise.allSettled(cluster.nodes.map((node) => cluster.start(node)))
+    for (const start of started) {
+      if (start.status === 'fulfilled') continue
       await cluster.close()
-      throw error
+      throw start.reason
     }
     return cluster
   }
