@@ -1,5 +1,5 @@
-// A random history of a move: askers write and read all the time, movers come and die, replicas are killed and come back, messages are lost and
-// repeated; then everything mends and a last mover brings it to its end. Says what was wrong.
+// A random history of a move: askers write and read all the time, movers come and die, replicas are killed and come back, or do not hear each
+// other, messages are lost and repeated; then everything mends and a last mover brings it to its end. Says what was wrong.
 
 import { type SlotMap, slotOf, widen } from '../../lib/cluster/index.ts'
 import { Mover } from '../../lib/sharding/index.ts'
@@ -10,6 +10,8 @@ export interface HistoryOptions {
   readonly seed: number
   readonly replicas: number
   readonly faults?: readonly Fault[]
+  /** Nothing dies, the log has room at once, and replicas hear each other late: more moves, with more that is known to one replica alone. */
+  readonly isSlow?: boolean
 }
 
 export interface HistoryResult {
@@ -18,16 +20,25 @@ export interface HistoryResult {
   readonly reads: number
   readonly kills: number
   readonly versions: number
+  /** Writes that two replicas have counted and one has taken back. */
+  readonly withdrawals: number
   /** In which phases something was killed. */
   readonly killedIn: ReadonlySet<string>
 }
 
 /** What is known of a count: at least what was acknowledged, and at most what was tried as well. */
 class Bounds {
+  readonly name: string
   acknowledged = 0
   unknown = 0
+  /** What may be counted twice until the replicas have heard of each other. */
+  twice = 0
   /** The greatest that was shown. */
   shown = 0
+
+  constructor(name: string) {
+    this.name = name
+  }
 
   begin(amount: number): (outcome: Outcome) => void {
     this.unknown += amount
@@ -46,13 +57,19 @@ const SLOTS_MAX = 3_000
 
 /** Names whose slots lie all over. */
 const NAMES = Array.from({ length: 12 }, (_, index) => `name${index}`)
+/** Of these, so many are counted under keys too. */
+const KEYED_NAMES = 4
+const ANSWERS_LATE_MS = 500
 
-export async function runHistory({ seed, replicas, faults = [] }: HistoryOptions): Promise<HistoryResult> {
+export async function runHistory({ seed, replicas, faults = [], isSlow = false }: HistoryOptions): Promise<HistoryResult> {
   const world = new World(seed, faults)
   const { cluster } = world
   // Where it is acknowledged by one replica another may show less for a while; in the end it is there all the same.
   world.waitsForAll = seed % 2 === 0
-  cluster.network.latencyMs = 1 + world.below(400)
+  world.hasRoom = isSlow
+  // Where so little may be kept the first replica counts for good, and the others refuse.
+  if (seed % 5 === 0) world.tentativeBytesMax = 2_000
+  cluster.network.latencyMs = isSlow ? 150 : 1 + world.below(400)
   const isExact = replicas === 1 || world.waitsForAll
   const wrong = new Set<string>()
   const map = await world.start(2, replicas)
@@ -62,6 +79,8 @@ export async function runHistory({ seed, replicas, faults = [] }: HistoryOptions
   const wide = widen(map, [added[0]!.node.address])
   await cluster.settle(Promise.all(world.members.map((member) => member.custody.keep(wide, member.shard))))
 
+  if (seed % 3 === 0) world.slowAnswers(ANSWERS_LATE_MS)
+
   const slots = new Set(NAMES.map((name) => slotOf(nameBytes(name), 0, nameBytes(name).length)))
   cluster.onStep = () => {
     for (const slot of slots) {
@@ -70,20 +89,21 @@ export async function runHistory({ seed, replicas, faults = [] }: HistoryOptions
     }
   }
 
-  const counts = new Map(NAMES.map((name) => [name, new Bounds()]))
-  const tenants = new Map(TENANTS.map((tenant) => [tenant, new Bounds()]))
+  const counts = new Map(NAMES.map((name) => [name, new Bounds(name)]))
+  const tenants = new Map(TENANTS.map((tenant) => [tenant, new Bounds(tenant)]))
   const askers = Array.from({ length: ASKERS }, () => new Asker(world, wide))
   const killedIn = new Set<string>()
   let reads = 0
   let kills = 0
   let items = 0
+  let keys = 0
   let going = true
 
   /** Whether the value lies within what it may be. A single replica, too, never shows less than before. */
   const check = (what: string, bounds: Bounds, least: number, floor: number, value: number | undefined): void => {
     if (value === undefined) return
     reads++
-    const most = bounds.acknowledged + bounds.unknown
+    const most = bounds.acknowledged + bounds.unknown + bounds.twice
     if ((isExact && value < least) || value > most) wrong.add(`${what} was shown as ${value}, and lies in ${least} to ${most}`)
     if (replicas === 1 && value < floor) wrong.add(`${what} was shown as ${floor} and then as ${value}`)
     bounds.shown = Math.max(bounds.shown, value)
@@ -123,6 +143,20 @@ export async function runHistory({ seed, replicas, faults = [] }: HistoryOptions
     }
   }
 
+  /** Adds under keys, without waiting for one to be done before the next. */
+  const askOnce = async (asker: Asker): Promise<void> => {
+    const asked: Promise<void>[] = []
+    const pauseMs = replicas > 1 ? 150 : 600
+    while (going) {
+      const bounds = counts.get(NAMES[world.below(KEYED_NAMES)]!)!
+      const amount = 1 + world.below(5)
+      bounds.twice += amount * (replicas - 1)
+      asked.push(asker.incrementOnce(bounds.name, amount, `key${keys++}`).then(bounds.begin(amount)))
+      await world.pause(world.below(pauseMs))
+    }
+    await Promise.all(asked)
+  }
+
   const phase = (): string => newestOf(world)?.moving?.phase ?? 'rest'
   const moverOf = (life: { alive: boolean }): Mover =>
     new Mover({
@@ -148,7 +182,7 @@ export async function runHistory({ seed, replicas, faults = [] }: HistoryOptions
       const run = moverOf(life)
         .run({ members: goal })
         .catch(() => {})
-      await Promise.race([run, world.pause(300 + world.below(6_000))])
+      await Promise.race([run, world.pause(isSlow ? RUN_MS : 300 + world.below(6_000))])
       // Where it is still running it dies here.
       if (life.alive) killedIn.add(`mover in ${phase()}`)
       life.alive = false
@@ -179,9 +213,19 @@ export async function runHistory({ seed, replicas, faults = [] }: HistoryOptions
     }
   }
 
+  const cuts = async (): Promise<void> => {
+    while (going) {
+      await world.pause(500 + world.below(4_000))
+      const group = world.groups[world.below(world.groups.length)]!
+      const [one, other] = [group[world.below(group.length)]!, group[world.below(group.length)]!]
+      if (one !== other && going) await world.cut(one, other, world.below(4_000))
+    }
+  }
+
   world.losePercent = world.below(4)
   world.twicePercent = world.below(10)
-  const running = [...askers.map(ask), move(), ...(world.below(3) === 0 ? [move()] : []), trouble()]
+  const running = [...askers.map(ask), askOnce(new Asker(world, wide)), move()]
+  if (!isSlow) running.push(...(world.below(3) === 0 ? [move()] : []), trouble(), cuts())
   await cluster.pass(RUN_MS)
   going = false
   world.losePercent = 0
@@ -215,6 +259,12 @@ export async function runHistory({ seed, replicas, faults = [] }: HistoryOptions
       wrong.add(`tenant ${tenant} has ${count} in the end, of ${acknowledged} and ${unknown} unknown`)
     }
   }
+  for (const { node, shard } of world.members) {
+    const { withdrawalsDue } = node.store.status()
+    if (withdrawalsDue > 0)
+      wrong.add(`node ${node.id} of shard ${shard} has yet to take back ${withdrawalsDue} writes in the end`)
+  }
+  const withdrawals = world.members.reduce((sum, member) => sum + member.withdrawals, 0)
   if (end !== undefined && end.moving !== undefined) wrong.add('something is on its way in the end')
   cluster.onStep = () => {}
   await cluster.end()
@@ -224,6 +274,7 @@ export async function runHistory({ seed, replicas, faults = [] }: HistoryOptions
     reads,
     kills,
     versions: newestOf(world)?.version ?? 0,
+    withdrawals,
     killedIn,
   }
 }

@@ -5,8 +5,9 @@ import { CounterError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
 import { SlotMap, slotOf, slotsOfBatch, slotsOfIds } from '../../lib/cluster/index.ts'
 import { Custody, type ShardPort, ShardReplica, type ShardStore } from '../../lib/sharding/index.ts'
+import type { Once, WriteAt } from '../../lib/storage/index.ts'
 import { Tally } from '../../lib/text/index.ts'
-import { batchOf, hash, nameBytes, plainReply } from '../persistence/harness.ts'
+import { batchOf, hash, nameBytes, once, plainReply } from '../persistence/harness.ts'
 import { Cluster, type Node } from '../syncsrv/cluster.ts'
 
 export type Fault =
@@ -16,6 +17,7 @@ export type Fault =
   | 'the home keeps any version'
   | 'items in transit count'
   | 'a map does not wait for writes under way'
+  | 'values are copied before writes are taken back'
 
 const CALL_TIMEOUT_MS = 3_000
 const slotOfName = (name: string): number => slotOf(nameBytes(name), 0, nameBytes(name).length)
@@ -27,6 +29,7 @@ export class Member {
   custody!: Custody
   replica!: ShardReplica
   up = false
+  #withdrawals = 0
 
   constructor(world: World, shard: number, node: Node) {
     this.world = world
@@ -67,8 +70,14 @@ export class Member {
   }
 
   kill(): void {
+    this.#withdrawals = this.withdrawals
     this.up = false
     this.node.kill()
+  }
+
+  /** Writes that all its lives have taken back. */
+  get withdrawals(): number {
+    return this.#withdrawals + (this.up ? this.node.store.status().withdrawals : 0)
   }
 
   /** Whether a client that goes by whatever map this replica keeps could write to the slot here. */
@@ -108,6 +117,10 @@ export class World {
   delayMsMax = 20
   /** Whether a write is acknowledged when all replicas of its shard have it. */
   waitsForAll = true
+  /** Whether the logs always have room at once. */
+  hasRoom = false
+  /** Bytes of writes with keys that a replica keeps to take them back, at most. */
+  tentativeBytesMax = 1 << 20
 
   constructor(seed: number, faults: readonly Fault[] = []) {
     this.cluster = new Cluster(seed)
@@ -129,6 +142,7 @@ export class World {
     for (let id = 1; id <= replicas; id++) {
       nodes.push(this.cluster.add(id, { seeds: async () => nodes.map(({ address }) => address), intervalMs: 200 }))
     }
+    for (const node of nodes) node.tentativeBytesMax = this.tentativeBytesMax
     const group = nodes.map((node) => new Member(this, shard, node))
     this.groups.push(group)
     return group
@@ -148,6 +162,33 @@ export class World {
 
   pause(ms: number): Promise<void> {
     return new Promise((resolve) => void this.cluster.clock.after(ms, resolve))
+  }
+
+  /** From now on some replicas get what they ask others of their shard for so much later, so that one knows more than the other for a while. */
+  slowAnswers(msMax: number): void {
+    const { network, random } = this.cluster
+    const late = new Map<string, number>()
+    for (const group of this.groups) {
+      for (const one of group) {
+        for (const other of group) {
+          if (random.uint32() % 2 === 0) late.set(`${one.node.address} ${other.node.address}`, random.uint32() % msMax)
+        }
+      }
+    }
+    network.plan = ({ from, to, message }) => ({
+      delayMs: network.latencyMs + (message === 1 ? (late.get(`${from} ${to}`) ?? 0) : 0),
+    })
+  }
+
+  /** Two replicas of a shard do not hear each other for so long. */
+  async cut(one: Member, other: Member, ms: number): Promise<void> {
+    const { network } = this.cluster
+    const [left, right] = [one.node.address, other.node.address]
+    network.cut(left, right)
+    network.cut(right, left)
+    await this.pause(ms)
+    network.mend(left, right)
+    network.mend(right, left)
   }
 
   /**
@@ -196,11 +237,20 @@ export class World {
       mover.alive
         ? this.call(member, ask).then((value) => (mover.alive ? value : new Promise<T>(() => {})))
         : new Promise<T>(() => {})
+    /** The map under which a source was asked to know something: for the first time in this life of the mover. */
+    let firstUnder: string | undefined
+    const skips = (): boolean => {
+      const { map, shard } = member.custody.kept ?? {}
+      if (!faults.has('values are copied before writes are taken back') || map?.moving?.from !== shard) return false
+      const isFirst = firstUnder !== map?.tag
+      firstUnder = map?.tag
+      return isFirst
+    }
     return {
       url: member.node.address,
       look: () => via(() => member.replica.look()),
       keep: (request) => via(() => member.replica.keep(request)),
-      know: (known) => via(() => member.replica.know(known)),
+      know: (known) => via(async () => skips() || member.replica.know(known)),
       take: (request) => via(() => member.replica.take(request)),
       find: (request) => via(() => member.replica.find(request)),
       put: (request) =>
@@ -236,16 +286,73 @@ export class Asker {
       const batch = batchOf({ [name]: amount })
       const refusal = this.#refusal(member, slotsOfBatch(batch))
       if (refusal !== undefined) return refusal
-      const write = async (): Promise<void> => {
-        // As when the log has no room at once.
-        if (this.world.below(4) === 0) await this.world.pause(this.world.below(1_200))
+      const write = async (): Promise<WriteAt> => {
+        await this.#room()
         for (let wait = store.admit(batch); wait !== undefined; wait = store.admit(batch)) await wait
-        const { at } = await store.increment(batch, () => plainReply())
-        await everywhere(member, at)
+        return (await store.increment(batch, () => plainReply())).at
       }
-      await member.custody.track(write())
+      await everywhere(member, await member.custody.track(write()))
       return 'taken'
     })
+  }
+
+  /**
+   * Adds under a key: sent to its home in the group of the shard and then, or at once, to another replica of it, whatever became of the first; again
+   * while that may have been counted, as by an aggregator, until the map is another.
+   */
+  async incrementOnce(name: string, amount: number, key: string): Promise<Outcome> {
+    const slot = slotOfName(name)
+    let repeats = 0
+    for (let attempt = 0; attempt < 40; attempt++) {
+      const { map } = this
+      const shard = map.shardOf(slot)
+      const home = this.#homeOf(shard, key)
+      const add = (member: Member): Promise<Outcome | 'moved' | 'frozen'> =>
+        this.#addOnce(member, `${map.tag}/${shard}`, { [name]: amount }, { ...once(key), failover: member !== home })
+      const first = add(home)
+      if (this.world.below(2) === 0) await first
+      // Now and then the home again.
+      const others = this.world.groups[shard]!.filter((member) => member !== home || this.world.below(8) === 0)
+      const other = others[this.world.below(others.length)] ?? home
+      const said = await Promise.all([first, add(other)])
+      if (said.includes('yes')) return 'yes'
+      if (said.includes('unknown') || repeats > 0) {
+        // Under another map only those know who had the slots before.
+        if (++repeats === 3 || this.map !== map) return 'unknown'
+      } else if (said.includes('moved')) await this.#agreeWith(said[0] === 'moved' ? home : other)
+      else await this.world.pause(50)
+    }
+    return 'no'
+  }
+
+  async #addOnce(
+    member: Member,
+    tag: string,
+    amounts: Record<string, number>,
+    once: Once,
+  ): Promise<Outcome | 'moved' | 'frozen'> {
+    const batch = batchOf(amounts)
+    try {
+      return await this.world.call(
+        member,
+        async () => {
+          if (member.custody.kept?.tag !== tag) return 'moved'
+          const refusal = this.#refusal(member, slotsOfBatch(batch))
+          if (refusal !== undefined) return refusal
+          const { store } = member.node
+          const write = async (): Promise<WriteAt> => {
+            for (let wait = store.admit(batch, once); wait !== undefined; wait = store.admit(batch, once)) await wait
+            return (await store.increment(batch, () => plainReply(), once)).at
+          }
+          await everywhere(member, await member.custody.track(write()))
+          return 'yes'
+        },
+        false,
+      )
+    } catch (error) {
+      const isCertain = error instanceof CounterError && (error.message === 'refused' || error.code === 'KEYS_UNSETTLED')
+      return isCertain ? 'no' : 'unknown'
+    }
   }
 
   giveItem(id: string, tenant: string | undefined): Promise<Outcome> {
@@ -253,14 +360,18 @@ export class Asker {
       if (member.custody.kept?.tag !== tag) return 'moved'
       const refusal = this.#refusal(member, slotsOfIds([id]))
       if (refusal !== undefined) return refusal
-      const write = async (): Promise<void> => {
-        if (this.world.below(4) === 0) await this.world.pause(this.world.below(1_200))
-        const { at } = await member.node.store.changeItems([{ id, tenant }], () => plainReply())
-        await everywhere(member, at)
+      const write = async (): Promise<WriteAt> => {
+        await this.#room()
+        return (await member.node.store.changeItems([{ id, tenant }], () => plainReply())).at
       }
-      await member.custody.track(write())
+      await everywhere(member, await member.custody.track(write()))
       return 'taken'
     })
+  }
+
+  /** The log has no room at once, now and then. */
+  async #room(): Promise<void> {
+    if (!this.world.hasRoom && this.world.below(4) === 0) await this.world.pause(this.world.below(1_200))
   }
 
   #refusal(member: Member, slots: Iterable<number>) {
@@ -347,6 +458,12 @@ export class Asker {
     }
   }
 
+  /** Of each key the same one, whoever asks. */
+  #homeOf(shard: number, key: string): Member {
+    const group = this.world.groups[shard]!
+    return group[slotOfName(key) % group.length]!
+  }
+
   #anyOf(shard: number): Member {
     const group = this.world.groups[shard]!
     return group[this.world.below(group.length)]!
@@ -354,7 +471,7 @@ export class Asker {
 }
 
 /** Where a write counts as acknowledged only when all replicas have it, any of them may be asked. */
-async function everywhere(member: Member, at: Parameters<Node['replication']['waitFor']>[0]): Promise<void> {
+async function everywhere(member: Member, at: WriteAt): Promise<void> {
   if (!member.world.waitsForAll || member.world.groups[member.shard]!.length === 1) return
   const { met } = await member.node.replication.waitFor(at, 'all', 2_000)
   if (!met) throw new CounterError('PEER_UNREACHABLE', 'not everywhere')

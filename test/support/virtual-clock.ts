@@ -16,8 +16,9 @@ export class VirtualClock implements Clock {
   #timers: Timer[] = []
   #number = 0
 
+  /** Whole ones, as those of a real clock. */
   now(): number {
-    return this.wallMs
+    return Math.floor(this.wallMs)
   }
 
   monotonicMs(): number {

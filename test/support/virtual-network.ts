@@ -43,6 +43,11 @@ export class VirtualNetwork {
     this.#cuts.add(`${from} ${to}`)
   }
 
+  /** From now on what one address sends to the other arrives again. */
+  mend(from: string, to: string): void {
+    this.#cuts.delete(`${from} ${to}`)
+  }
+
   heal(): void {
     this.#cuts.clear()
     this.plan = () => undefined

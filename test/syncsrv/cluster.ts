@@ -59,6 +59,8 @@ export class Node {
   aheadMs = 0
   /** Ids of items that the next life takes at most; 0 for no limit. */
   itemsMax = 0
+  /** Bytes of writes with keys that the next life keeps to take them back, at most. */
+  tentativeBytesMax = 1 << 20
   store!: Store
   replication!: Replication
 
@@ -108,7 +110,7 @@ export class Node {
       snapshotLogBytes: 0,
       replyTtlMs: 3_600_000,
       repliesMax: 1000,
-      tentativeBytesMax: 1 << 20,
+      tentativeBytesMax: this.tentativeBytesMax,
       onSettled: () => this.replication?.nudge(),
     })
     this.replication = new Replication({
