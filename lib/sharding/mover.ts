@@ -3,7 +3,8 @@
 // the home keeps one. The home is the replica with the lowest node id of the first shard that has slots: each version is kept there first.
 //
 // A batch: freeze (all replicas of both shards keep it: nobody takes writes) - the sender knows what all of its group know, the receiver what all
-// of its own - pages from one to the other - all replicas of the target say the same digest as the sender - hand over - all keep it - release.
+// of its own - pages from one to the other - all replicas of the target say the same digest as the sender - hand over - all keep it, and each of
+// the target knows what the others do - release.
 
 import { CounterError } from '../base/errors.ts'
 import { freeze, handOver, type Moving, nextBatch, release, SlotMap } from '../cluster/index.ts'
@@ -115,7 +116,12 @@ export class Mover {
       }
       return handOver(map, now(), formerMs)
     }
-    if (map.moving !== undefined) await this.#spread(survey, map, [map.moving.from, map.moving.to])
+    if (map.moving !== undefined) {
+      await this.#spread(survey, map, [map.moving.from, map.moving.to])
+      // From now on a request brings the target names beside those that it has brought before, so that its parts are other ones. What one replica
+      // alone has counted of those before nobody could tell later.
+      await this.#exchange(map.moving.to)
+    }
     onBatch?.(map)
     const frozen = stop?.() ? undefined : this.#frozen(survey, members)
     return frozen ?? (map.moving === undefined ? undefined : release(map))
@@ -167,8 +173,7 @@ export class Mover {
     const { tag } = map
     await this.#spread(await this.survey(), map, [from, to])
     // Only now has the last write been taken that they are to know. Who hears that another replica has counted one too takes it back.
-    const frozen = this.#wholeGroup(await this.survey(), from)
-    await Promise.all(frozen.map((source) => know(source, frozen)))
+    await this.#exchange(from)
     const survey = await this.survey()
     const sources = this.#wholeGroup(survey, from)
     for (const source of sources) if (source.view.withdrawalsDue > 0) throw withdraws(source)
@@ -239,6 +244,12 @@ export class Mover {
       // Also those that keep it: a write that was taken before may be under way.
       await Promise.all(group.map(({ port }) => port.keep({ map: map.plain(), shard, after: null })))
     }
+  }
+
+  /** Each replica of a shard knows what all of them know now. @throws CounterError PEER_UNREACHABLE */
+  async #exchange(shard: number): Promise<void> {
+    const group = this.#wholeGroup(await this.survey(), shard)
+    await Promise.all(group.map((replica) => know(replica, group)))
   }
 
   /** Has all others keep it too, as far as they answer: aggregators tell the rest. */

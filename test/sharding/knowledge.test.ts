@@ -1,4 +1,5 @@
-// Before anything is copied the sender knows what all replicas of its group have taken, up to the last write before they froze.
+// Before anything is copied the sender knows what all replicas of its group have taken, up to the last write before they froze; and before what
+// has arrived is written to, each replica there knows what the others have taken up to then.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -22,6 +23,8 @@ class Fake implements ShardPort {
   known: Known[] = []
   /** Called when a map is kept in which slots are on their way. */
   onFrozen: () => void = () => {}
+  /** Called when one is kept in which they have arrived, and nobody writes to them yet. */
+  onArrived: () => void = () => {}
   /** What it says to `know`. */
   learns: (known: readonly Known[]) => boolean = () => true
   value: string | undefined
@@ -53,6 +56,7 @@ class Fake implements ShardPort {
     const next = SlotMap.read(map)
     if (next.version > this.#map.version) this.#map = next
     if (next.moving?.phase === 'copy') this.onFrozen()
+    if (next.moving?.phase === 'settle') this.onArrived()
   }
 
   async know(known: readonly Known[]): Promise<boolean> {
@@ -88,16 +92,18 @@ function world() {
     beside.known = [LAST]
     beside.value = '42'
   }
-  const mover = new Mover({
-    shards: [[sender, beside], [target]],
+  return { sender, beside, target, mover: moverOf([[sender, beside], [target]]) }
+}
+
+const moverOf = (shards: readonly (readonly ShardPort[])[]): Mover =>
+  new Mover({
+    shards,
     connect: (url) => assert.unreachable(`${url} is named`) as never,
     slotsMax: 16_384,
     formerMs: 1000,
     now: () => 1_700_000_000_000,
     pause: async () => {},
   })
-  return { sender, beside, target, mover }
-}
 
 test('a write that another replica took just before it froze goes along', async () => {
   const { sender, target, mover } = world()
@@ -119,6 +125,21 @@ test('while the sender does not learn of it, nothing is handed over, and the slo
   assert.match(error.message, 'lacks what other replicas of its shard have')
   assert.ok(sender.owns(0))
   assert.is(target.value, undefined)
+})
+
+test('what replicas of the target took before the slots arrived all of them know before anybody writes to these', async () => {
+  const [sender, target, beside] = [new Fake(1, 0, [1]), new Fake(1, 1, [1, 2]), new Fake(2, 1, [1, 2])]
+  beside.onArrived = () => {
+    beside.known = [LAST]
+  }
+  const learned: { owns: boolean }[] = []
+  target.learns = (known) => {
+    if (known.some(([node]) => node === LAST[0])) learned.push({ owns: target.owns(0) })
+    return true
+  }
+  await moverOf([[sender], [target, beside]]).run({ members: [1] })
+  assert.ok(target.owns(0))
+  assert.equal(learned[0], { owns: false })
 })
 
 test.run()
