@@ -20,6 +20,8 @@ import { KeyedLedger, KeyedOp, lineOf } from './keyed-ledger.ts'
 
 const DAMAGE = new Set(['LOG_CORRUPT', 'SNAPSHOT_CORRUPT', 'IDENTITY_INVALID'])
 const SESSIONS = 3
+/** The machine that is asked first where not all are. */
+const ONLY_SEED = 1
 /** One step in so many time goes on, however much there is to do. */
 const HURRY = 32
 /** One history in so many has items and notes too; the others are what they were before there were any. */
@@ -140,10 +142,15 @@ export class World implements Watcher {
     this.violations.push(...found)
   }
 
+  /** Whether a machine that has lost its directory could find nobody without this one. */
+  isOnlySeed({ machine }: ClusterNode): boolean {
+    return !this.#seedsAll && machine === ONLY_SEED
+  }
+
   // What the machines ask and tell.
 
   seeds(asker: ClusterNode): string[] {
-    const seeds = this.nodes.filter(({ machine }) => this.#seedsAll || machine === 1)
+    const seeds = this.nodes.filter(({ machine }) => this.#seedsAll || machine === ONLY_SEED)
     return seeds.map(({ address }) => address).filter((address) => address !== asker.address || this.#seedsAll)
   }
 

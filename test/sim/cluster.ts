@@ -116,7 +116,7 @@ class ClusterHistory {
       // What was stamped by a clock that is ahead is taken by all when theirs have come there.
       if (world.items) node.clock.wallOffsetMs = world.offsetMsMax
     }
-    const stay = new Set([...this.#troubles.gone].filter(() => world.chance(50)))
+    const stay = new Set([...this.#troubles.gone].filter((node) => world.chance(50) && !world.isOnlySeed(node)))
     const rest = world.nodes.filter((node) => !stay.has(node))
     const endMs = world.clock.monotonicMs() + UP_MS
     // Some end yet of a fault that has hit before.

@@ -17,6 +17,8 @@ export interface Op {
   state: OpState
   /** While it is pending again: what it was before it was sent again. */
   before: OpState
+  /** A name that makes the request long; the same whenever it is sent. */
+  filler: string | undefined
   /** The reply that was acknowledged first. */
   body: string | undefined
   /** Place in the order of the log; 0 while it never came so far. */
@@ -28,7 +30,15 @@ export class Ledger {
   #order = 0
 
   add(key: string | undefined): Op {
-    const op: Op = { name: `op-${this.ops.length}`, key, state: 'pending', before: 'refused', body: undefined, order: 0 }
+    const op: Op = {
+      name: `op-${this.ops.length}`,
+      key,
+      state: 'pending',
+      before: 'refused',
+      filler: undefined,
+      body: undefined,
+      order: 0,
+    }
     this.ops.push(op)
     return op
   }

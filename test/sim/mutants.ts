@@ -237,7 +237,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'no reply is kept with the change',
     file: STORE,
     from: '    this.#log.append(batch === undefined ? RECORD_ONCE : RECORD_TENTATIVE, (writer) => {\n',
-    to: '    this.#log.append(RECORD_DELTA, (writer) => {\n      if (batch === undefined) return writer.raw(aside.written())\n',
+    to: '    this.#log.append(RECORD_DELTA, (writer) => {\n      if (writer.length >= 0) return writer.raw(aside.written())\n',
   },
   {
     name: 'a key is free while its request is under way',

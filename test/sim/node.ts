@@ -21,6 +21,7 @@ import { checkTail } from './check-tail.ts'
 import { checkWhole } from './check-whole.ts'
 import { Ledger, type Op } from './ledger.ts'
 import { NodeItems } from './node-items.ts'
+import { NEVER_MS, NodePeer, PEER_BODY } from './node-peer.ts'
 import { Rot } from './rot.ts'
 
 export interface HistoryResult {
@@ -35,6 +36,8 @@ const REFUSALS = new Set(['DISK_FULL', 'LOG_BUSY', 'LOG_FAILED', 'CLOSED'])
 const ERRORS: readonly Fault[] = ['EIO', 'EIO', 'ENOSPC', 'EMFILE', 'short', 'short']
 /** One history in so many has items and notes too; the others are what they were before there were any. */
 const ITEMS_EVERY = 3
+/** And in so many one with another node that has counted some of the keys too. */
+const PEER_EVERY = 3
 
 export async function runHistory(seed: number): Promise<HistoryResult> {
   const history = new History(seed)
@@ -56,6 +59,7 @@ class History {
   readonly #places = new CheckPlaces()
   readonly #rot: Rot
   readonly #items: NodeItems | undefined
+  readonly #peer: NodePeer | undefined
   #store: Store | undefined
   #open = new Set<Promise<unknown>>()
   /** A fault that is planned has hit since this was cleared. */
@@ -79,7 +83,9 @@ class History {
       segmentBytes: this.#oneOf([1024, 4096, 16_384]),
       snapshotLogBytes: this.#oneOf([0, 2048]),
       queueBytesMax: this.#oneOf([1 << 20, 16_384]),
+      ...(seed % PEER_EVERY === 1 ? { replyTtlMs: NEVER_MS } : {}),
     }
+    if (seed % PEER_EVERY === 1) this.#peer = new NodePeer(this.#ledger)
     this.#rot = new Rot(this.#machine.disk, this.#random)
     if (seed % ITEMS_EVERY !== 0) return
     this.#items = new NodeItems({
@@ -160,6 +166,7 @@ class History {
       if (store) {
         this.#rot.started()
         this.#store = store
+        this.#peer?.started(store)
         this.#hasFailed = undefined
         void store.failed.then((failure) => {
           this.#hasFailed = failure
@@ -210,6 +217,7 @@ class History {
     for (let turn = this.#below(40); turn > 0 && !this.#hasFailed && this.violations.length === 0; turn--) {
       const what = this.#items && this.#chance(40) ? 100 : this.#below(100)
       if (what === 100) this.#items!.turn(this.#store!)
+      else if (this.#peer && this.#chance(15)) this.#tell(this.#peer)
       else if (what < 45) this.#write(this.#chance(30))
       else if (what < 55) this.#retry()
       else if (what < 70) this.#read()
@@ -249,13 +257,27 @@ class History {
     this.#watch(this.#send(this.#store!, this.#oneOf(keyed.slice(-8))))
   }
 
+  /** The other node tells that it has counted a request too. */
+  #tell(peer: NodePeer): void {
+    const keyed = this.#ledger.ops.filter(({ key }) => key !== undefined)
+    if (keyed.length === 0) return
+    const op = this.#oneOf(keyed.slice(-6))
+    this.#happened('told')
+    const told = peer.tell(this.#store!, op, this.#amountsOf(op), this.#chance(50))
+    this.#watch(told.then((found) => this.violations.push(...found)))
+  }
+
+  #amountsOf(op: Op): Record<string, number> {
+    op.filler ??= this.#chance(20) ? `filler-${'x'.repeat(this.#below(3000))}` : ''
+    return { hot: 1, [op.name]: 1, ...(op.filler === '' ? {} : { [op.filler]: 1 }) }
+  }
+
   /** Sends an increment and notes what comes of it. A dead process never answers. */
   async #send(store: Store, op: Op): Promise<void> {
     const before = op.state === 'pending' ? 'refused' : op.state
     op.before = before
     op.state = 'pending'
-    const filler = this.#chance(20) ? { [`filler-${'x'.repeat(this.#below(3000))}`]: 1 } : {}
-    const batch = batchOf({ hot: 1, [op.name]: 1, ...filler })
+    const batch = batchOf(this.#amountsOf(op))
     const key = op.key === undefined ? undefined : once(op.key)
     const body = `${op.name} ${this.#random.uint32()}`
     let sent = false
@@ -266,6 +288,7 @@ class History {
         batch,
         () => {
           this.#ledger.ordered(op)
+          this.#peer?.made(op, store.self)
           return plainReply(body)
         },
         key,
@@ -273,7 +296,8 @@ class History {
       const reply = await done
       if (reply.replayed) this.#happened('replayed')
       else this.violations.push(...this.#places.given(op.name, reply.at))
-      if (before === 'acknowledged' && (!reply.replayed || (op.body !== undefined && reply.body !== op.body))) {
+      const isOther = reply.body === PEER_BODY || op.body === PEER_BODY
+      if (before === 'acknowledged' && (!reply.replayed || (op.body !== undefined && reply.body !== op.body && !isOther))) {
         this.violations.push(
           `${op.name} was answered with '${op.body}' and then, ${reply.replayed ? 'again' : 'anew'}, with '${reply.body}'`,
         )
@@ -291,8 +315,12 @@ class History {
   /** Reads a name as the API does: the value leaves when it is settled. */
   #read(): void {
     const store = this.#store!
-    const name = this.#chance(50) || this.#ledger.ops.length === 0 ? 'hot' : this.#oneOf(this.#ledger.ops).name
-    const value = Number(store.value(nameBytes(name)))
+    const op = this.#chance(50) || this.#ledger.ops.length === 0 ? undefined : this.#oneOf(this.#ledger.ops)
+    // What two nodes have counted shows twice for a while, but never less than once again.
+    const isOften = this.#peer !== undefined && (op === undefined || op.key !== undefined)
+    const name = op?.name ?? 'hot'
+    const read = Number(store.value(nameBytes(name)))
+    const value = isOften ? Math.min(read, 1) : read
     const settled = store.settled() ?? Promise.resolve()
     this.#watch(
       settled.then(
@@ -307,6 +335,7 @@ class History {
   async #end(): Promise<void> {
     const store = this.#store!
     this.#store = undefined
+    for (let { withdrawals } = store.status(); withdrawals > 0; withdrawals--) this.#happened('taken back')
     if (this.#hasFailed) {
       this.#happened('failed')
       if (this.#chance(50)) await this.#close(store)
@@ -428,8 +457,17 @@ class History {
   async #verify(): Promise<void> {
     this.#calm()
     const store = this.#store!
+    if (this.#peer) {
+      await this.#machine.settle(this.#peer.retell(store))
+      await this.#machine.rest()
+    }
     const readings = new Map<string, number>()
     for (const name of ['hot', ...this.#ledger.ops.map((op) => op.name)]) readings.set(name, Number(store.value(nameBytes(name))))
+    if (this.#peer) {
+      const { found, twice } = this.#peer.check(readings, store.self)
+      this.violations.push(...found)
+      for (let count = 0; count < twice; count++) this.#happened('stays twice')
+    }
     if (this.#tailMayBeLost) {
       this.violations.push(...checkTail(this.#ledger, readings))
       for (const op of this.#ledger.ops) {
@@ -451,7 +489,9 @@ class History {
       if (readings.get(op.name) === 1) op.state = 'acknowledged'
       else this.#ledger.lost(op)
     }
-    for (const [name, value] of readings) this.violations.push(...this.#shown.shown(name, value))
+    for (const [name, value] of readings) {
+      if (name !== 'hot' || !this.#peer) this.violations.push(...this.#shown.shown(name, value))
+    }
     this.#items?.verify(store, this.#tailMayBeLost)
     await this.#backup(store)
     this.#tailMayBeLost = false

@@ -42,6 +42,9 @@ export const WANTED = [
   'lost where that may be',
   'items changed',
   'notes kept',
+  'told',
+  'taken back',
+  'stays twice',
 ] as const
 
 /** The same of a cluster. */
