@@ -3,7 +3,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DIRECTORY, Machine, nameBytes, once, valueOf } from './harness.ts'
+import { Notes } from '../../lib/persistence/notes.ts'
+import { recover } from '../../lib/persistence/recover.ts'
+import { joinInto } from '../../lib/persistence/snapshot.ts'
+import { encodeBatch, Replica, type ReplicaId } from '../../lib/storage/index.ts'
+import { batchOf, DIRECTORY, hash, Machine, nameBytes, once, valueOf } from './harness.ts'
 
 const test = suite('persistence/golden')
 const FIXTURES = new URL('../fixtures/', import.meta.url)
@@ -84,6 +88,62 @@ test('a snapshot of version 1 with items and notes opens, with the log behind it
   assert.ok(Number(second!.slice(-16)) <= from!, 'the first is needed no more')
   machine.disk.drop(first!)
   await holdsItems(machine)
+})
+
+const KEYED_BODIES = {
+  alone: '{"value":"alone"}',
+  kept: '{"value":"kept"}',
+  first: '{"value":"first of 1"}',
+  second: '{"value":"second of 1"}',
+  späť: '{"value":"last"}',
+}
+
+/** Counts and replies, which every start has; and what may be taken back, which only who goes on in the column keeps. */
+async function holdsKeyed(machine: Machine): Promise<void> {
+  const files = [...machine.files('log'), ...machine.files('snapshot')].map((path) => [path, machine.disk.bytesOf(path)] as const)
+  let self!: ReplicaId
+  for (const hard of [true, false]) {
+    const store = await machine.open()
+    const values = ['a', 'b', 'hot', 'theirs', 'naïve'].map((name) => valueOf(store, name))
+    assert.equal(values, [1 + 5 + 10 + 100 + 1000, -2, 1 + 1 + 1 + 1, -1, 7])
+    assert.is(store.value(nameBytes('数')), 2n ** 63n)
+    for (const [key, body] of Object.entries(KEYED_BODIES)) {
+      const again = (await store.replay(once(key, 'request')))!
+      assert.is(again.body, body)
+      self = again.at.replica
+    }
+    assert.equal([store.status().replies, store.status().tentativeWrites], [7, 0])
+    assert.is(store.vector().get(self), 8)
+    await (hard ? machine.powerCut(0) : machine.kill())
+  }
+
+  const same = new Machine()
+  for (const [path, bytes] of files) same.disk.put(path, bytes)
+  const replica = new Replica({ self, hash, namesMax: 0 })
+  const recovery = await same.settle(recover(same.disk.mount(), DIRECTORY, same.clock, joinInto({ replica, notes: new Notes() })))
+  assert.is(recovery.snapshot !== undefined, machine.files('snapshot').length > 0)
+  assert.equal(
+    Array.from(replica.tentative, ({ kept }) => [kept.key, kept.origin.seq]),
+    [
+      ['kept', 2],
+      ['späť', 8],
+    ],
+  )
+  const [kept] = replica.tentative
+  assert.equal(kept!.batch, encodeBatch(batchOf({ a: 5, b: -2, 数: 2n ** 63n })))
+  assert.is(replica.seq, 8)
+}
+
+test('a log of version 1 with writes that can be taken back, and some that were, opens', () =>
+  holdsKeyed(machineWith('log-v1-keyed')))
+
+test('a snapshot of version 1 with writes that can be taken back opens, with the log behind it', async () => {
+  const machine = machineWith('log-v1-keyed', 'snapshot-v1-keyed')
+  const [from] = machine.files('snapshot').map((path) => Number(path.slice(-16)))
+  const [first, second] = machine.files('log')
+  assert.ok(Number(second!.slice(-16)) <= from!, 'the first is needed no more')
+  machine.disk.drop(first!)
+  await holdsKeyed(machine)
 })
 
 test('a snapshot of version 1 opens, with the log behind it', async () => {

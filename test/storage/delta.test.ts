@@ -17,13 +17,14 @@ import {
   lineOf,
   merge,
   replicaOf,
+  replyLinesOf,
   SEED,
   stateOf,
   varint,
 } from './harness.ts'
 
 const test = suite('storage/delta')
-const FIXTURES = ['test/fixtures/delta-v1', 'test/fixtures/delta-v2']
+const FIXTURES = ['test/fixtures/delta-v1', 'test/fixtures/delta-v2', 'test/fixtures/delta-v3']
 
 const refused = (bytes: Uint8Array | number[], message?: RegExp) =>
   assert.throws(
@@ -56,7 +57,8 @@ for (const file of golden.filter((name) => name.endsWith('.hex'))) {
     const [hex, expected] = readFileSync(file, 'utf8').split('\n\n') as [string, string]
     const delta = decode(Buffer.from(hex.replace(/#.*|\s/g, ''), 'hex'))
     const vector = [...(delta.vector ?? [])].map(({ replica, seq }) => `vector ${replica.node}.${replica.incarnation} ${seq}`)
-    assert.equal([...cellsOf(delta).map(lineOf), ...itemLinesOf(delta), ...vector], expected.trim().split('\n').filter(Boolean))
+    const lines = [...cellsOf(delta).map(lineOf), ...itemLinesOf(delta), ...replyLinesOf(delta), ...vector]
+    assert.equal(lines, expected.trim().split('\n').filter(Boolean))
   })
 }
 
@@ -86,6 +88,20 @@ test('a write of items is one whole part, byte by byte as docs/FORMATS.md has it
   //     of each the difference of the number, of the stamp, and the tenant
   assert.equal([...writer.written()], [...head, 4, ...varint(200), 1, 0, 0, 0])
   assert.equal(decode(writer.written()).write, { replica: replica.self, seq: 2 })
+})
+
+test('a reply is told before its cells, byte by byte as docs/FORMATS.md has it', () => {
+  const replica = replicaOf(5)
+  increment(replica, [['ab', 1]])
+  const reply = { status: 201, contentType: 't', body: 'ü' }
+  replica.replies.add({ key: 'k', fingerprint: new Uint8Array(32).fill(7) }, reply, { replica: replica.self, seq: 1 }, true)
+  const [first] = deltasSince(replica)
+  const [at] = decode(first!).replies.map((kept) => kept.at)
+  const atBytes = [...Buffer.from(BigUint64Array.of(BigInt(at!)).buffer)]
+  //            version replies count node incarnation seq TENTATIVE key
+  const head = [3, 4, 1, 5, 1, 1, 1, 1, 0x6b, ...new Array(32).fill(7), ...atBytes]
+  //     status content type body, and a block of one cell
+  assert.equal([...first!], [...head, ...varint(201), 1, 0x74, 2, 0xc3, 0xbc, 1, 0, 1, 5, 1, 0, 1, 2, 0x61, 0x62, 2, 1])
 })
 
 test('what since gives comes back whole, for 1, 2, 31, 32 and 40 columns', () => {

@@ -99,6 +99,15 @@ export function itemLinesOf({ items }: DecodedDelta): string[] {
   })
 }
 
+/** The replies of a delta, one line each, as golden files have them. */
+export function replyLinesOf({ replies }: DecodedDelta): string[] {
+  return replies.map(({ key, fingerprint, at, reply, origin, tentative }) => {
+    const place = `${origin.replica.node}.${origin.replica.incarnation} @${origin.seq}${tentative ? ' tentative' : ''}`
+    const said = `${reply.status} ${reply.contentType} ${JSON.stringify(reply.body)}`
+    return `reply ${key} ${place} ${at} ms of ${Buffer.from(fingerprint).toString('hex')} ${said}`
+  })
+}
+
 /** Every cell of a replica, and its vector, in one order. */
 export function stateOf(replica: Replica): string[] {
   const cells = deltasSince(replica).flatMap((delta) => cellsOf(decode(delta)))
