@@ -128,11 +128,11 @@ export class KeyedClients {
     const world = this.#world
     attempt.tentative = tentative
     if (op.made.length > 1) world.count('key counted twice')
-    const { members } = node.replication!.status()
-    const known = new Set(members.filter(({ state }) => state !== 'left').map((member) => member.node))
-    const isMissing = world.nodes.some(({ machine, nodeId }) => !known.has(nodeId) && !this.#ledger.unsure.has(machine))
-    if (isMissing) attempt.firm = true
-    if (tentative || this.#ledger.tight || this.#ledger.forgetful || known.size < 2) return
+    // Who knows only some of the members waits only for these.
+    const others = world.nodes.filter(({ machine }) => machine !== node.machine && !this.#ledger.unsure.has(machine))
+    const known = others.filter(({ nodeId }) => node.replication!.hasMember(nodeId))
+    if (known.length < others.length) attempt.firm = true
+    if (tentative || this.#ledger.tight || this.#ledger.forgetful || known.length === 0) return
     world.violated([`${op.name} cannot be taken back by machine ${node.machine}, which has other members`])
   }
 

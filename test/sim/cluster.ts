@@ -59,7 +59,8 @@ class ClusterHistory {
   async run(): Promise<void> {
     const world = this.#world
     await this.#begin()
-    for (let turn = 5 + world.below(28); turn > 0 && !world.isViolated; turn--) await this.#turn()
+    // Those with keys have more in a turn.
+    for (let turn = 5 + world.below(world.keyed ? 19 : 28); turn > 0 && !world.isViolated; turn--) await this.#turn()
     if (!world.isViolated) await this.#heal()
     // Replies that are hidden nobody finds.
     if (!world.isViolated && !world.keyed && world.chance(10)) await this.#plantHidden()
