@@ -20,6 +20,8 @@ export type Fault =
   | 'values are copied before writes are taken back'
 
 const CALL_TIMEOUT_MS = 3_000
+/** A replica waits for its group rather than give its incarnation up, and with it what it may have to take back. */
+const JOIN_TIMEOUT_MS = 60_000
 const slotOfName = (name: string): number => slotOf(nameBytes(name), 0, nameBytes(name).length)
 
 export class Member {
@@ -140,7 +142,13 @@ export class World {
     const shard = this.groups.length
     const nodes: Node[] = []
     for (let id = 1; id <= replicas; id++) {
-      nodes.push(this.cluster.add(id, { seeds: async () => nodes.map(({ address }) => address), intervalMs: 200 }))
+      nodes.push(
+        this.cluster.add(id, {
+          seeds: async () => nodes.map(({ address }) => address),
+          intervalMs: 200,
+          joinTimeoutMs: JOIN_TIMEOUT_MS,
+        }),
+      )
     }
     for (const node of nodes) node.tentativeBytesMax = this.tentativeBytesMax
     const group = nodes.map((node) => new Member(this, shard, node))
