@@ -1,23 +1,27 @@
 // Feeds the delta decoder with deltas that are nearly right: made by the grammar with a strange value here and there, then
 // cut, flipped, spliced or left alone. Each is either refused with DELTA_INVALID and changes nothing, or is a delta
-// whose every part is in range, and which merges like any other. Items are then counted anew, and given away as a whole.
+// whose every part is in range, and which merges like any other. Items are then counted anew, and given away as a whole, as replies are.
 //
 //   node --import tsx test/fuzz/delta.fuzz.ts --runs 1000000 --seed 1
 
 import { strict as assert } from 'node:assert'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { ByteReader } from '../../lib/base/bytes.ts'
+import { ByteReader, ByteWriter } from '../../lib/base/bytes.ts'
 import { CounterError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
-import { DecodedDelta, Replica, SEQ_MAX, SLOT_BASE, SLOTS_MAX, VersionVector } from '../../lib/storage/index.ts'
+import { DecodedDelta, encodeBatch, Replica, SEQ_MAX, SLOT_BASE, SLOTS_MAX, VersionVector } from '../../lib/storage/index.ts'
 import { STAMP_MAX } from '../../lib/storage/item-delta.ts'
+import { batchOf } from '../storage/harness.ts'
 
 export interface Outcome {
   refused: number
   accepted: number
   cells: number
   items: number
+  replies: number
+  /** Own writes that were found to be counted twice. */
+  due: number
 }
 
 /** Runs after which the replica is made anew, so that it stays small. */
@@ -28,7 +32,7 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true })
 export function fuzzDelta(runs: number, seed: number): Outcome {
   const random = seededRandom(seed)
   const decoded = new DecodedDelta()
-  const outcome: Outcome = { refused: 0, accepted: 0, cells: 0, items: 0 }
+  const outcome: Outcome = { refused: 0, accepted: 0, cells: 0, items: 0, replies: 0, due: 0 }
   let replica!: Replica
   let previous: Uint8Array = new Uint8Array(0)
   for (let run = 0; run < runs; run++) {
@@ -43,6 +47,11 @@ export function fuzzDelta(runs: number, seed: number): Outcome {
       if (judge(bytes, decoded, replica)) {
         outcome.cells += decoded.cellCount
         outcome.items += decoded.items.count
+        outcome.replies += decoded.replies.length
+        for (const write of replica.tentative.due()) {
+          replica.tentative.end(write)
+          outcome.due++
+        }
       } else outcome.refused++
     } catch (error) {
       throw new Error(`seed ${seed}, run ${run}, delta ${Buffer.from(bytes).toString('hex')}`, { cause: error })
@@ -52,20 +61,28 @@ export function fuzzDelta(runs: number, seed: number): Outcome {
   return outcome
 }
 
+/** One with an own write that may have to be taken back, for each of the keys that others use. */
 function newReplica(random: Random): Replica {
-  return new Replica({
-    self: { node: 0, incarnation: 1 },
-    hash: { start: random.uint32(), multiplier: random.uint32() | 1 },
-    namesMax: 0,
-  })
+  const hash = { start: random.uint32(), multiplier: random.uint32() | 1 }
+  const replica = new Replica({ self: { node: 0, incarnation: 1 }, hash, namesMax: 0 })
+  for (const key of KEYS) {
+    const batch = batchOf([['a', 1]], hash)
+    replica.increment(batch, new ByteWriter())
+    const once = { key: Buffer.from(key).toString(), fingerprint: new Uint8Array(32) }
+    const reply = { status: 200, contentType: 'text/plain', body: '' }
+    const kept = replica.replies.add(once, reply, { replica: replica.self, seq: replica.seq }, true)
+    replica.tentative.add({ kept, batch: encodeBatch(batch) })
+  }
+  return replica
 }
 
 /** What must stand still when a delta is refused. */
 function sizesOf(replica: Replica): number[] {
-  const { table, columns, byteLength, hiddenCells, items } = replica
+  const { table, columns, byteLength, hiddenCells, items, replies, tentative } = replica
   const { ids, tenants, origins, live, log } = items
   const ofItems = [ids.rowCount, tenants.rowCount, origins.length, live, log.end]
-  return [table.rowCount, columns.length, byteLength, hiddenCells, replica.vector().size, ...ofItems]
+  const ofReplies = [replies.size, tentative.size, tentative.lost]
+  return [table.rowCount, columns.length, byteLength, hiddenCells, replica.vector().size, ...ofItems, ...ofReplies]
 }
 
 /** Whether the delta was accepted. */
@@ -102,7 +119,7 @@ export function checkCounts({ items }: Replica): void {
   )
 }
 
-/** Who is given all of it has the same items. */
+/** Who is given all of it has the same items and replies. */
 function checkGiven(from: Replica, to: Replica): void {
   const decoded = new DecodedDelta()
   for (const { delta } of from.since(new VersionVector())) {
@@ -118,6 +135,9 @@ function checkGiven(from: Replica, to: Replica): void {
       return `${Buffer.from(ids.nameOf(row)).toString('hex')} ${name} ${place}`
     }).sort()
   assert.deepEqual(linesOf(to), linesOf(from))
+  const repliesOf = ({ replies }: Replica): string[] =>
+    Array.from(replies.since(new VersionVector()), (kept) => JSON.stringify(kept)).sort()
+  assert.deepEqual(repliesOf(to), repliesOf(from))
   checkCounts(to)
 }
 
@@ -140,6 +160,7 @@ export function checkDecoded(decoded: DecodedDelta, from: number, to: number): v
     assert(seq >= 0 && seq <= SEQ_MAX)
   }
   checkDecodedItems(decoded, from, to)
+  checkDecodedReplies(decoded, from, to)
   for (const array of [decoded.nameFrom, decoded.cellRow, decoded.items.idFrom, decoded.items.tenantFrom])
     assert(array.length <= 1 << 14, 'arrays grow with the input only')
 }
@@ -164,6 +185,19 @@ function checkDecodedItems({ items, write }: DecodedDelta, from: number, to: num
   if (write !== undefined) for (let item = 0; item < items.count; item++) assert.equal(items.seq[item], write.seq)
 }
 
+function checkDecodedReplies({ replies }: DecodedDelta, from: number, to: number): void {
+  // Eight bytes of time, and one at least of each of the others.
+  assert(replies.length * (32 + 8 + 8) <= to - from, 'replies are paid for by bytes')
+  for (const { key, fingerprint, at, reply, origin, tentative } of replies) {
+    const { node, incarnation } = origin.replica
+    assert(node >= 0 && node < SLOT_BASE + SLOTS_MAX && Number.isSafeInteger(incarnation) && typeof tentative === 'boolean')
+    assert(Number.isInteger(origin.seq) && origin.seq >= 1 && origin.seq <= SEQ_MAX, `sequence number ${origin.seq}`)
+    assert(fingerprint.length === 32 && Number.isSafeInteger(at) && at >= 0 && Number.isSafeInteger(reply.status))
+    const texts = key.length + reply.contentType.length + reply.body.length
+    assert(texts <= to - from && fingerprint.buffer.byteLength === 32, 'the delta is not kept for a fingerprint')
+  }
+}
+
 const STRANGE = [
   0n,
   1n,
@@ -184,6 +218,8 @@ const STRANGE = [
 const NAMES = ['a', 'b', 'word', 'wallabies', 'ü', '日本', '😀', '\u0000', 'x'.repeat(200)].map((name) =>
   new TextEncoder().encode(name),
 )
+/** As they stand in a delta. */
+const KEYS = ['k', 'key', 'ключ'].map((key) => new TextEncoder().encode(key))
 const BAD_NAMES = [[0xff], [0x80], [0xc3], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80], [0xc0, 0xaf]].map((bytes) =>
   Uint8Array.from(bytes),
 )
@@ -200,14 +236,16 @@ class Maker {
   }
 
   delta(): Uint8Array {
-    const withItems = this.#below(2) === 0
-    this.#byte(withItems ? 2 : 1)
-    for (let parts = this.#below(4); parts > 0; parts--) this.#strange() ? this.#byte(this.#below(256)) : this.#part(withItems)
+    const version = Math.min(1 + this.#below(4), 3)
+    this.#byte(version)
+    for (let parts = this.#below(4); parts > 0; parts--) this.#strange() ? this.#byte(this.#below(256)) : this.#part(version)
     return Uint8Array.from(this.#out)
   }
 
-  #part(withItems: boolean): void {
+  #part(version: number): void {
+    const withItems = version >= 2
     const kind = this.#below(8)
+    if (kind < 3 && (version >= 3 || this.#strange())) return this.#replies()
     if (kind < 4) return this.#block()
     if (kind < 7 && (withItems || this.#strange())) return this.#items()
     if (kind < 6) return this.#block()
@@ -263,6 +301,30 @@ class Maker {
       this.#varint(item === 0 ? 20 + 2 * this.#below(3) : this.#below(5))
       this.#varint(this.#below(tenants + 1))
     }
+  }
+
+  #replies(): void {
+    this.#byte(4)
+    for (let count = this.#count(this.#below(3)); count > 0; count--) {
+      this.#replica(1 + this.#below(20))
+      this.#byte(this.#below(2))
+      this.#sized(KEYS[this.#below(KEYS.length)]!)
+      // A small number of requests, of which one is that of the own writes.
+      this.#out.push(...new Uint8Array(32).fill(this.#below(2)))
+      this.#out.push(
+        ...Buffer.from(
+          BigUint64Array.of(this.#strange() ? STRANGE[this.#below(STRANGE.length - 1)]! : BigInt(this.#below(100))).buffer,
+        ),
+      )
+      this.#varint(200)
+      this.#sized(this.#text())
+      this.#sized(this.#text())
+    }
+  }
+
+  #sized(bytes: Uint8Array): void {
+    this.#varint(bytes.length)
+    this.#out.push(...bytes)
   }
 
   #name(): { keyed: boolean; bytes: Uint8Array } {

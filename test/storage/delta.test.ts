@@ -273,10 +273,8 @@ test('bytes before and after the range are not read', () => {
 
 test(`30,000 deltas that are nearly right are refused or valid, with seed ${SEED}`, () => {
   const outcome = fuzzDelta(30_000, SEED)
-  assert.ok(
-    outcome.refused > 5000 && outcome.accepted > 5000 && outcome.cells > 5000 && outcome.items > 5000,
-    JSON.stringify(outcome),
-  )
+  const { refused, accepted, cells, items, replies, due } = outcome
+  assert.ok(Math.min(refused, accepted, cells, items) > 5000 && replies > 2000 && due > 10, JSON.stringify(outcome))
 })
 
 test.run()
