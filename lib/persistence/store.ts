@@ -274,7 +274,7 @@ export class Store {
 
   /** Writes a delta of the own column, in this turn. @param batch what it adds, when that can be subtracted again */
   async #write(change: (writer: ByteWriter) => void, reply: () => StoredReply, once?: Once, batch?: Batch): Promise<Incremented> {
-    const earlier = once && this.replay(once)
+    const earlier = once && this.replay(once, batch)
     if (earlier) return earlier
     if (once === undefined) {
       this.#log.append(RECORD_DELTA, change)
@@ -347,9 +347,14 @@ export class Store {
     return kept
   }
 
-  /** The reply that was given to the same request before, or undefined. @throws CounterError KEY_IN_FLIGHT, KEY_REUSED */
-  replay(once: Once): Promise<Incremented> | undefined {
-    const kept = this.#replica.replies.find(once, (at) => this.#replica.knows(at))
+  /**
+   * The reply that was given to the same request before, or undefined.
+   * @param batch what the request adds, where that is known: then the reply is found a little earlier
+   * @throws CounterError KEY_IN_FLIGHT, KEY_REUSED
+   */
+  replay(once: Once, batch?: Batch): Promise<Incremented> | undefined {
+    const replica = this.#replica
+    const kept = replica.replies.find(once, (at) => (batch ? replica.holds(at, batch) : replica.knows(at)))
     return kept && this.#again(kept)
   }
 

@@ -77,7 +77,7 @@ export class Replica {
     this.table = new Table(options.hash)
     this.items = new Items(options.hash, options.itemsMax ?? 0)
     this.replies = options.replies ?? new Replies(UNLIMITED)
-    this.tentative = new Tentative(this.replies, (at, batch) => this.#holds(at, batch))
+    this.tentative = new Tentative(this.replies, (at, batch) => this.#holdsEncoded(at, batch))
     this.#namesMax = options.namesMax
     this.#claims = new Claims(this.table)
     this.#self = this.#columnOf(options.self)
@@ -113,17 +113,23 @@ export class Replica {
     return replicaKey(replica) === replicaKey(this.self) ? seq <= this.#seq : seq <= this.#vector.get(replica)
   }
 
-  /** Whether what a write has added is here: its cells come before the vector that says so. Of a large batch only the vector is asked. */
-  #holds(at: WriteAt, batch: Uint8Array): boolean {
+  /** Whether what a write has added is here: its cells come before the vector that says so. Cost: a probe a name, at most. */
+  holds(at: WriteAt, { count, names, ends }: Batch): boolean {
     if (this.knows(at)) return true
     const column = this.#byReplica.get(replicaKey(at.replica))
-    if (column === undefined || batch.length > HELD_BATCH_BYTES) return false
-    const { count, names, ends } = decodeBatch(new ByteReader(batch, 0, batch.length, 'LOG_CORRUPT', 'batch'), this.table.hash)
+    if (column === undefined) return false
     for (let index = 0; index < count; index++) {
       const row = this.#rowOf(names.subarray(ends[index - 1] ?? 0, ends[index]!))
       if (row === -1 || column.seqOf(row) < at.seq) return false
     }
     return true
+  }
+
+  /** The same; of a large batch only the vector is asked. */
+  #holdsEncoded(at: WriteAt, batch: Uint8Array): boolean {
+    if (batch.length > HELD_BATCH_BYTES) return this.knows(at)
+    const reader = new ByteReader(batch, 0, batch.length, 'LOG_CORRUPT', 'batch of a tentative write')
+    return this.knows(at) || this.holds(at, decodeBatch(reader, this.table.hash))
   }
 
   /** The greatest incarnation of the node that is known here, in a column or the vector, and was not made of a list; or 0. */

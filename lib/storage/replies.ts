@@ -72,12 +72,12 @@ export class Replies {
   /**
    * The reply to give again, or undefined when the key is new, or when what was counted under it has not come here: who is answered must find
    * it here, whatever becomes of the node that has told of the reply.
-   * @param isKnown whether all that was written up to a place is here
+   * @param isHere whether what was written at a place is here
    * @throws CounterError KEY_REUSED when the key came with another request, KEY_IN_FLIGHT when its request is not on disk yet
    */
-  find(once: Once, isKnown: (at: WriteAt) => boolean): KeptReply | undefined {
+  find(once: Once, isHere: (at: WriteAt) => boolean): KeptReply | undefined {
     const all = this.ofKey(once.key).filter((kept) => !this.#isExpired(kept))
-    const known = all.find(({ origin }) => origin === undefined || isKnown(origin))
+    const known = all.find(({ origin }) => origin === undefined || isHere(origin))
     const kept = known ?? all[0]
     if (kept === undefined) return undefined
     if (Buffer.compare(kept.fingerprint, once.fingerprint) !== 0) {

@@ -274,6 +274,15 @@ test('a reply is given again only when all that was counted is here, and the ret
   assert.is((await two.write(MANY, once('k'))).replayed, true)
 })
 
+test('a reply is given again as soon as the cells are here, before the vector says so', async () => {
+  const [one, two] = [await Node.open(1), await Node.open(2)]
+  const { at } = await one.write({ a: 5, b: -2 }, once('k'), 'of one')
+  const [first] = Array.from(one.store.since(two.store.vector()), ({ delta }) => delta.slice())
+  await two.machine.settle(two.store.merge(first!))
+  const again = await two.write({ a: 5, b: -2 }, once('k'))
+  assert.equal([again.body, again.replayed, again.at, two.value('a')], ['of one', true, at, 5])
+})
+
 test('a retry of what another node is known to have counted is refused when it could not be taken back', async () => {
   const { two, rest } = await partlyHeard({ tentativeBytesMax: 1000 }, 'one')
   assert.is((await rejection(two.write(MANY, once('k')))).code, 'KEYS_UNSETTLED')
