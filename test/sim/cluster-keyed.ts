@@ -166,7 +166,10 @@ export class KeyedClients {
     const renewing = !isMade && code === 'EIO'
     if (!REFUSALS.has(code) && !renewing) world.violated([`a key was refused with ${code}: ${(error as Error).stack}`])
     if (code === 'KEYS_UNSETTLED' && isMade) world.violated([`${op.name} was refused with ${code}, and counted`])
-    if (code === 'KEYS_UNSETTLED' && !(failover && this.#ledger.tight)) world.violated([`${op.name} was refused with ${code}`])
+    // The request says that another node may have counted it, or the node has heard that one has.
+    const mayBeElsewhere = failover || op.made.some(({ machine }) => machine !== attempt.machine)
+    if (code === 'KEYS_UNSETTLED' && !(mayBeElsewhere && this.#ledger.tight))
+      world.violated([`${op.name} was refused with ${code}`])
     if (attempt.state === 'pending') attempt.state = isMade ? 'unknown' : 'refused'
   }
 }
