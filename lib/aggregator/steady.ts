@@ -9,7 +9,7 @@ import type { ShardGroup } from './group.ts'
 import type { Part } from './part.ts'
 import type { Piece } from './pieces.ts'
 import type { Prober } from './probe.ts'
-import { cut, type Entry, entriesOf, nameInPath } from './resplit.ts'
+import { cut, type Entry, entriesOf, nameInPath, resplit } from './resplit.ts'
 import type { Writes } from './writes.ts'
 
 export interface SteadyOptions {
@@ -80,8 +80,8 @@ export class Steady {
     const lists = pieces.map(entriesOf)
     const single = lists.includes(undefined)
     const entries: Entry[] = single ? [{ name: nameInPath(target.path), json: '' }] : lists.flatMap((list) => list ?? [])
-    const tenures = entries.map(({ name }) => tenuresOf(map, slotOfName(name)))
-    const asked = [...new Set(tenures.flatMap((row) => row.map(({ shard }) => shard)))]
+    const placed = entries.map((entry) => ({ entry, tenures: tenuresOf(map, slotOfName(entry.name)) }))
+    const asked = [...new Set(placed.flatMap(({ tenures }) => tenures.map(({ shard }) => shard)))]
     const answers = await Promise.all(asked.map((shard) => this.#options.writes.counted(shard, ask)))
     const replies = new Map<number, Replies>()
     for (const [index, shard] of asked.entries()) {
@@ -92,16 +92,15 @@ export class Steady {
       replies.set(shard, answer)
     }
     const counters = new Set<number>()
-    const left = entries.filter((_, index) => {
-      const shard = countedBy(tenures[index]!, replies)
+    const left = placed.filter(({ tenures }) => {
+      const shard = countedBy(tenures, replies)
       if (shard !== undefined) counters.add(shard)
       return shard === undefined
     })
     const counted = [...counters].map((shard) => doneBefore(shard, replies.get(shard)!.body))
     if (left.length === 0 && entries.length > 0) return counted
     // Under the map by which it was looked for: where it is another now, the shards say so.
-    const shardOf = (name: string): number => map.shardOf(slotOfName(name))
-    const own = single ? [{ shard: shardOf(entries[0]!.name), body: pieces[0]!.body }] : cut(left, shardOf)
+    const own = single ? [{ shard: placed[0]!.tenures.at(-1)!.shard, body: pieces[0]!.body }] : resplit(pieces, placed, left)
     const next = own.map((piece) => ({ ...piece, attempt: replies.get(piece.shard)!.versions.length }))
     return [...counted, ...(await this.#options.writes.send(next, target, ask)).parts]
   }
