@@ -9,13 +9,17 @@ import { CounterError } from '../../lib/base/errors.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from '../../lib/persistence/frame.ts'
 import type { Store } from '../../lib/persistence/index.ts'
-import { encodeCells, encodeKnown, FOLDED } from '../../lib/storage/index.ts'
+import { encodeCells, encodeKnown, FOLDED, VersionVector } from '../../lib/storage/index.ts'
 import { Machine, nameBytes, once, plainReply, valueOf } from '../persistence/harness.ts'
 import { countsOf } from '../sim/check-items-counts.ts'
 import { itemsOf } from '../sim/item-versions.ts'
 import { damaged } from './damage.ts'
 
 const OPS = 12
+/** From here on the writes with keys can be taken back: until then the incarnation that they are of is given up. */
+const MOVED = OPS / 2
+/** Nothing was heard of another member. */
+const UNHEARD = [new VersionVector()]
 
 /** Checksums of the frames as they now lie there. */
 function resealed(bytes: Uint8Array): Uint8Array {
@@ -40,6 +44,26 @@ async function foldAndMove(machine: Machine, store: Store): Promise<void> {
   await machine.settle(store.fold(7, 20))
   const { node, incarnation } = store.self
   await machine.settle(store.merge(encodeKnown({ node, incarnation: FOLDED }, incarnation + 5)))
+}
+
+const amountsOf = (index: number) => ({ hot: 1, [`op-${index}`]: 1, cold: index % 4 === 0 ? -1 : 1 })
+const keyOf = (index: number) => (index % 2 === 0 ? once(`k${index}`) : undefined)
+
+/** Another node, which has counted some of the keys a second earlier: this one takes its own writes back when it hears of it. */
+async function openOther(
+  seed: number,
+): Promise<{ count(index: number): Promise<void>; tell(to: Machine, store: Store): Promise<void> }> {
+  const machine = new Machine(seed)
+  const store = await machine.open({ nodeId: 2 })
+  machine.clock.wallMs -= 1000
+  store.settle(UNHEARD)
+  return {
+    count: async (index) => void (await machine.settle(machine.write(store, amountsOf(index), keyOf(index), 'of the other'))),
+    async tell(to, heard) {
+      for (const delta of Array.from(store.since(heard.vector()), ({ delta }) => delta.slice()))
+        await to.settle(heard.merge(delta))
+    },
+  }
 }
 
 /** Items and a note after each write of counts: one item more, and one that goes from tenant to tenant, or away. */
@@ -80,14 +104,20 @@ export async function fuzzLog(runs: number, seed: number): Promise<Map<string, n
   const ends = new Map<string, number>()
   const machine = new Machine(seed)
   let store = await machine.open()
+  const other = await openOther(seed + 1)
   for (let index = 0; index < OPS; index++) {
-    const key = index % 3 === 0 ? once(`k${index}`) : undefined
-    if (index === OPS / 2) await foldAndMove(machine, store)
-    await machine.settle(
-      machine.write(store, { hot: 1, [`op-${index}`]: 1, cold: index % 4 === 0 ? -1 : 1 }, key, `reply ${index}`),
-    )
+    if (index === MOVED) {
+      await foldAndMove(machine, store)
+      store.settle(UNHEARD)
+    }
+    const isTwice = index >= MOVED && index % 4 === 2
+    if (isTwice) await other.count(index)
+    await machine.settle(machine.write(store, amountsOf(index), keyOf(index), `reply ${index}`))
+    if (isTwice) await other.tell(machine, store)
     await changeItems(machine, store, index)
   }
+  const { tentativeWrites, withdrawals } = store.status()
+  if (tentativeWrites === 0 || withdrawals < 2) throw new Error(`void: ${tentativeWrites} tentative, ${withdrawals} withdrawn`)
   await machine.kill()
   const path = machine.files('log')[0]!
   const whole = machine.disk.bytesOf(path)
@@ -105,6 +135,9 @@ export async function fuzzLog(runs: number, seed: number): Promise<Map<string, n
     let end = 'opened'
     try {
       store = await machine.open()
+      // What was heard and not taken back yet, is now.
+      store.settle(UNHEARD)
+      await machine.rest()
       if (!fix) {
         const kept = Array.from({ length: OPS }, (_, index) => valueOf(store, `op-${index}`))
         const count = kept.filter((value) => value === 1).length
