@@ -53,7 +53,7 @@ export function createShard({ store, cluster, replication, clock, hash, nameByte
     cluster: {
       ...cluster,
       acceptItems: (changes, accept, reply, once) => {
-        check(custody.refusal(slotsOf(changes)))
+        check(custody, slotsOf(changes), once)
         return custody.track(cluster.acceptItems(changes, accept, versioned(custody, reply, once), once))
       },
     },
@@ -70,14 +70,14 @@ function guardStore(store: Store, custody: Custody): ApiStore {
   return {
     admit: (batch, once) => store.admit(batch, once),
     increment: (batch, reply, once) => {
-      check(custody.refusal(slotsOfBatch(batch)))
+      check(custody, slotsOfBatch(batch), once)
       return store.increment(batch, versioned(custody, reply, once), once)
     },
     replay: (once) => store.replay(once),
     vector: () => store.vector(),
     value: (name) => store.value(name),
     changeItems: (changes, reply, once) => {
-      check(custody.refusal(slotsOf(changes)))
+      check(custody, slotsOf(changes), once)
       return custody.track(store.changeItems(changes, versioned(custody, reply, once), once))
     },
     item: (id) => store.item(id),
@@ -87,15 +87,24 @@ function guardStore(store: Store, custody: Custody): ApiStore {
   }
 }
 
-/** A reply that is kept says under which map it was given. It is made in the turn of the write. */
-const versioned = (custody: Custody, reply: () => StoredReply, once: Once | undefined): (() => StoredReply) =>
-  once === undefined || custody.kept === undefined ? reply : () => withVersion(reply(), custody.kept!.map.version)
+/** A reply that is kept says under which map the write was taken: the one of the turn in which this is called. */
+function versioned(custody: Custody, reply: () => StoredReply, once: Once | undefined): () => StoredReply {
+  const version = custody.kept?.map.version
+  return once === undefined || version === undefined ? reply : () => withVersion(reply(), version)
+}
 
 const slotsOf = (changes: readonly ItemChange[]): Iterable<number> => slotsOfIds(changes.map(({ id }) => id))
 
-/** @throws CounterError SLOTS_MOVED, SLOTS_FROZEN */
-function check(refusal: Refusal): void {
-  if (refusal === undefined) return
+/**
+ * The map may be another by now than when the request was looked at. With a key that would be said wrongly afterwards: its names are those of the
+ * map by which it was made.
+ * @throws CounterError SLOTS_MOVED, SLOTS_FROZEN
+ */
+function check(custody: Custody, slots: Iterable<number>, once: Once | undefined): void {
+  const refusal: Refusal = custody.refusal(slots)
+  if (refusal === 'frozen') throw new CounterError('SLOTS_FROZEN', 'some of the names are on their way to another shard')
   if (refusal === 'moved') throw new CounterError('SLOTS_MOVED', 'some of the names belong to another shard')
-  throw new CounterError('SLOTS_FROZEN', 'some of the names are on their way to another shard')
+  const { kept } = custody
+  if (once?.slots === undefined || once.slots === kept?.tag) return
+  throw new CounterError('SLOTS_MOVED', `the request goes by ${once.slots.slice(0, 80)}, and this node by ${kept?.tag} by now`)
 }

@@ -1,6 +1,7 @@
 // Idempotency keys: what makes a retry count once. The key comes in a header; a fingerprint of the whole request tells a
 // retry from another request that reuses the key. The fingerprint grows with the body, so a large one is never kept for it.
-// A sender that has tried another node before says so, in a header too; that is no part of the fingerprint.
+// A sender that has tried another node before says so, in a header too, and an aggregator by which map of slots it goes; neither is a part of the
+// fingerprint.
 
 import type { Hash } from 'node:crypto'
 import { createHash } from 'node:crypto'
@@ -13,11 +14,14 @@ const KEY = /^[\x21-\x7e]{1,255}$/
 export class Fingerprint {
   readonly key: string
   readonly #failover: boolean
+  readonly #slots: string | undefined
   readonly #hash: Hash
 
   constructor(key: string, failover: boolean, incoming: IncomingMessage) {
     this.key = key
     this.#failover = failover
+    const slots = incoming.headers['counter-slots']
+    this.#slots = slots === undefined ? undefined : String(slots)
     // Lengths are not needed: neither a method, a target nor a header value can hold a line break.
     this.#hash = createHash('sha256').update(`${incoming.method}\n${incoming.url}\n${incoming.headers['content-type'] ?? ''}\n`)
   }
@@ -28,7 +32,13 @@ export class Fingerprint {
 
   /** Ends the fingerprint. */
   once(): Once {
-    return { key: this.key, fingerprint: this.#hash.digest(), ...(this.#failover && { failover: true }) }
+    const slots = this.#slots
+    return {
+      key: this.key,
+      fingerprint: this.#hash.digest(),
+      ...(this.#failover && { failover: true }),
+      ...(slots !== undefined && { slots }),
+    }
   }
 }
 

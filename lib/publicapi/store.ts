@@ -1,8 +1,11 @@
 // What this layer needs of the store behind it. lib/persistence's Store satisfies it; so does the one in memory of the tests.
 
-import type { Batch, Count, Item, ItemChange, Once, StoredReply, WriteAt } from '../storage/index.ts'
+import type { Batch, Count, Item, ItemChange, StoredReply, Once as StoreOnce, WriteAt } from '../storage/index.ts'
 
-export type { Once, StoredReply }
+export type { StoredReply }
+
+/** Who asks, and by which map of slots: what is kept under the key speaks of the names that the shard had under that. */
+export type Once = StoreOnce & { readonly slots?: string }
 
 /** What an increment is answered with: the reply, and the place of the write; of a reply given again, that of the write it was given to. */
 export type Incremented = StoredReply & { readonly replayed: boolean; readonly at: WriteAt }
