@@ -28,6 +28,8 @@ const HURRY = 32
 const ITEMS_EVERY = 4
 /** And in so many one with Idempotency-Keys. */
 const KEYED_EVERY = 3
+/** By how much their clocks are wrong: which of two writes was earlier is not to depend on it. */
+const SKEWS_MS: readonly number[] = [0, 0, -700, -3, 3, 40]
 /** As good as never, in milliseconds: clocks jump by days. */
 const NEVER_MS = 1e12
 
@@ -87,6 +89,8 @@ export class World implements Watcher {
     this.restless = this.chance(35)
     const count = this.oneOf([2, 3, 3, 3, 3, 3, 4, 5])
     for (let machine = 1; machine <= count; machine++) this.nodes.push(this.machine(machine, machine))
+    if (this.keyed) for (const { clock } of this.nodes) clock.wallOffsetMs = this.oneOf(SKEWS_MS)
+    this.offsetMsMax = Math.max(...this.nodes.map(({ clock }) => clock.wallOffsetMs))
   }
 
   #keyedOptions({ forgetful, tight }: KeyedLedger): Partial<StoreOptions> {
