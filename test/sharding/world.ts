@@ -1,10 +1,11 @@
 // Shards in memory, for histories of moves: real stores on virtual disks, real replication within each shard, and between them and those who ask
 // a network that loses, delays and repeats. Who asks goes by a map and learns of others, as an aggregator does. Time goes on only when told.
 
+import { countedBy, type Replies, tenuresOf } from '../../lib/aggregator/counted.ts'
 import { CounterError } from '../../lib/base/errors.ts'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
 import { SlotMap, slotOf, slotsOfBatch, slotsOfIds } from '../../lib/cluster/index.ts'
-import { Custody, type ShardPort, ShardReplica, type ShardStore } from '../../lib/sharding/index.ts'
+import { Custody, type ShardPort, ShardReplica, type ShardStore, withVersion } from '../../lib/sharding/index.ts'
 import type { Once, WriteAt } from '../../lib/storage/index.ts'
 import { Tally } from '../../lib/text/index.ts'
 import { batchOf, hash, nameBytes, once, plainReply } from '../persistence/harness.ts'
@@ -305,15 +306,18 @@ export class Asker {
   }
 
   /**
-   * Adds under a key: sent to its home in the group of the shard and then, or at once, to another replica of it, whatever became of the first; again
-   * while that may have been counted, as by an aggregator, until the map is another.
+   * Adds under a key: sent to its home in the group of the shard and then, or at once, to another replica of it, whatever became of the first. Again
+   * while that may have been counted; once slots have moved only after a look at who has counted it, as an aggregator does.
    */
   async incrementOnce(name: string, amount: number, key: string): Promise<Outcome> {
     const slot = slotOfName(name)
-    let repeats = 0
-    for (let attempt = 0; attempt < 40; attempt++) {
+    let isUnsure = false
+    for (let attempt = 0; attempt < 60; attempt++) {
       const { map } = this
       const shard = map.shardOf(slot)
+      const counted = map.former.length > 0 && (await this.#isCounted(map, slot, key))
+      if (counted === undefined) continue
+      if (counted) return 'yes'
       const home = this.#homeOf(shard, key)
       const add = (member: Member): Promise<Outcome | 'moved' | 'frozen'> =>
         this.#addOnce(member, `${map.tag}/${shard}`, { [name]: amount }, { ...once(key), failover: member !== home })
@@ -324,13 +328,45 @@ export class Asker {
       const other = others[this.world.below(others.length)] ?? home
       const said = await Promise.all([first, add(other)])
       if (said.includes('yes')) return 'yes'
-      if (said.includes('unknown') || repeats > 0) {
-        // Under another map only those know who had the slots before.
-        if (++repeats === 3 || this.map !== map) return 'unknown'
-      } else if (said.includes('moved')) await this.#agreeWith(said[0] === 'moved' ? home : other)
+      if (said.includes('unknown')) isUnsure = true
+      if (said.includes('moved')) await this.#agreeWith(said[0] === 'moved' ? home : other)
       else await this.world.pause(50)
     }
-    return 'no'
+    return isUnsure ? 'unknown' : 'no'
+  }
+
+  /** Whether a shard has counted the key that had the slot; undefined: not all of them say. */
+  async #isCounted(map: SlotMap, slot: number, key: string): Promise<boolean | undefined> {
+    const tenures = tenuresOf(map, slot)
+    const replies = new Map<number, Replies>()
+    for (const { shard } of tenures) {
+      const home = this.#homeOf(shard, key)
+      const order = [home, ...this.world.groups[shard]!.filter((member) => member !== home)]
+      for (const member of order) {
+        const said = await this.#counted(member, `${map.tag}/${shard}`, key)
+        if (said === 'moved') {
+          await this.#agreeWith(member)
+          return undefined
+        }
+        if (said === undefined) continue
+        replies.set(shard, said)
+        break
+      }
+      if (!replies.has(shard)) return undefined
+    }
+    const shard = countedBy(tenures, replies)
+    // What the present owner has counted it says once more, when all its replicas are to have it.
+    return shard !== undefined && !(this.world.waitsForAll && shard === map.shardOf(slot))
+  }
+
+  async #counted(member: Member, tag: string, key: string): Promise<Replies | 'moved' | undefined> {
+    try {
+      return await this.world.call(member, async () =>
+        member.custody.kept?.tag === tag ? await member.replica.counted({ key }) : 'moved',
+      )
+    } catch {
+      return undefined
+    }
   }
 
   async #addOnce(
@@ -350,7 +386,10 @@ export class Asker {
           const { store } = member.node
           const write = async (): Promise<WriteAt> => {
             for (let wait = store.admit(batch, once); wait !== undefined; wait = store.admit(batch, once)) await wait
-            return (await store.increment(batch, () => plainReply(), once)).at
+            // Whatever was waited for, this is the turn of the write.
+            const kept = member.custody.kept!
+            if (kept.tag !== tag) throw new CounterError('SLOTS_MOVED', 'by now it goes by another map')
+            return (await store.increment(batch, () => withVersion(plainReply(), kept.map.version), once)).at
           }
           await everywhere(member, await member.custody.track(write()))
           return 'yes'
@@ -358,8 +397,9 @@ export class Asker {
         false,
       )
     } catch (error) {
-      const isCertain = error instanceof CounterError && (error.message === 'refused' || error.code === 'KEYS_UNSETTLED')
-      return isCertain ? 'no' : 'unknown'
+      if (!(error instanceof CounterError)) throw error
+      if (error.code === 'SLOTS_MOVED') return 'moved'
+      return error.message === 'refused' || error.code === 'KEYS_UNSETTLED' ? 'no' : 'unknown'
     }
   }
 
