@@ -10,7 +10,7 @@ export class Renewal {
   readonly #options: StoreOptions
   readonly #replica: Replica
   readonly #move: (to: number) => Promise<void>
-  #due: { readonly why: string; readonly above: number; readonly moves: boolean } | undefined
+  #due: { readonly why: string; readonly above: number; readonly moves: boolean; readonly isWhole: boolean } | undefined
   #running: Promise<void> | undefined
 
   /** @param move puts what the own column holds under a new incarnation, durably, before the identity names that */
@@ -28,9 +28,16 @@ export class Renewal {
   /**
    * From now on a new incarnation is due, greater than all that are known of this node id and than `above`.
    * @param moves whether the own column goes with it, when the present incarnation is not above `above`
+   * @param isWhole whether nothing speaks against that all is here which the present incarnation has written
    */
-  ask(why: string, above: number, moves = false): void {
-    this.#due = { why, above: Math.max(above, this.#due?.above ?? 0), moves: moves || (this.#due?.moves ?? false) }
+  ask(why: string, above: number, { moves = false, isWhole = false } = {}): void {
+    const before = this.#due
+    this.#due = {
+      why,
+      above: Math.max(above, before?.above ?? 0),
+      moves: moves || (before?.moves ?? false),
+      isWhole: isWhole && (before?.isWhole ?? true),
+    }
   }
 
   /** Resolves when what is due is done. @throws (as a rejection) CounterError DISK_FULL, or what the disk throws */
@@ -57,7 +64,7 @@ export class Renewal {
       })
       // Asked for while the identity was written: what is in the own column must not be left behind.
       if (this.#due?.moves && !due.moves) continue
-      this.#replica.become(self)
+      this.#replica.become(self, due.isWhole && this.#due?.isWhole === true)
       logger.warn({ directory }, `goes on under a new incarnation, because ${due.why}; all counts are kept`)
       // What has come meanwhile may know of one that is greater still.
       const greatest = Math.max(this.#due?.above ?? 0, this.#replica.greatestIncarnation(nodeId))

@@ -384,7 +384,7 @@ export class Store {
       this.#checkStamps()
       const mark = replica.outlivedBy(this.#decoded)
       if (mark === 0) break
-      this.#renewal.ask('the others take the last one for an old one', mark, true)
+      this.#renewal.ask('the others take the last one for an old one', mark, { moves: true })
       await this.#renew()
     }
     const { ownNews, seq } = replica
@@ -401,10 +401,9 @@ export class Store {
    * @param known of each other member, as far as all that it had counted by then is known here; nothing of one that was not heard yet
    */
   settle(known: readonly VersionVector[]): void {
-    const { tentative } = this.#replica
     this.#hasOthers = known.length > 0
-    tentative.settle(known)
-    if (tentative.lost > 0) void this.#withdrawals.run()
+    this.#replica.settle(known)
+    if (this.#replica.tentative.lost > 0) void this.#withdrawals.run()
   }
 
   /** Of a change that is stamped far ahead nobody could say for long which is the last. */
@@ -521,10 +520,11 @@ export class Store {
    * Goes on under a new incarnation, greater than all that are known of this node id and than `above`. No write is taken from
    * the call on until it is durable; when it cannot be made so, the next write tries again.
    * @param why a clause for the log: "because ..." is put before it
+   * @param isWhole whether nothing speaks against that all is here which the present incarnation has written
    * @throws (as a rejection) CounterError DISK_FULL, CLOSED, or what the disk throws
    */
-  async renew(why: string, above = 0): Promise<void> {
-    this.#renewal.ask(why, above)
+  async renew(why: string, above = 0, isWhole = false): Promise<void> {
+    this.#renewal.ask(why, above, { isWhole })
     await this.#renew()
   }
 

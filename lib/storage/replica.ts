@@ -177,15 +177,32 @@ export class Replica {
   }
 
   /**
-   * Goes on under another own column; the one before becomes an ordinary column of somebody else, and none of its writes is tentative.
+   * Goes on under another own column; the one before becomes an ordinary column of somebody else.
    * The caller has made sure that nothing of the new one is missing here: its next number is above all that are known.
+   * @param isWhole whether nothing speaks against that all is here which the former column has. Else none of its writes is tentative any more
    */
-  become(self: ReplicaId): void {
-    this.tentative.clear()
+  become(self: ReplicaId, isWhole = false): void {
+    if (isWhole) this.tentative.suspend({ replica: this.self, seq: this.#seq })
+    else this.tentative.clear()
     this.#vector.raise(this.self, this.#seq)
     this.#self = this.#columnOf(self)
     const ofItems = this.items.highest[this.items.originOf(self)]!
     this.#seq = this.#self.highest.reduce((highest, seq) => Math.max(highest, seq), Math.max(ofItems, this.#vector.get(self)))
+  }
+
+  /**
+   * Says what the other members know, each as far as all that it had counted by then is known here; nothing of one that was not heard yet.
+   * Writes with idempotency keys that all of them know are not taken back any more.
+   */
+  settle(known: readonly VersionVector[]): void {
+    const { tentative } = this
+    const { suspended } = tentative
+    if (suspended !== undefined) {
+      // Somebody brought more of the former column than was here: what it has taken back is among that, or is not.
+      if (this.#vector.get(suspended.replica) > suspended.seq) tentative.clear()
+      else if (known.every(({ size }) => size > 0)) tentative.resume()
+    }
+    tentative.settle(known)
   }
 
   /** How many of the batch's names in [from, to) have no row yet. Cost: a probe a name. */

@@ -10,6 +10,9 @@ import { readReplica, readSeq, type WriteAt } from './vector.ts'
 
 export const FINGERPRINT_BYTES = 32
 const TENTATIVE = 1
+/** What an HTTP reply may have. */
+const STATUS_MIN = 200
+const STATUS_MAX = 599
 /** Bytes that a reply takes in a delta at least. */
 const PLACED_BYTES_MIN = 4 + 1 + FINGERPRINT_BYTES + 8 + 3
 
@@ -30,6 +33,7 @@ export function readReply(reader: ByteReader, origin: WriteAt | undefined, tenta
   const fingerprint = reader.raw(FINGERPRINT_BYTES).slice()
   const at = reader.uint64()
   const status = reader.varint()
+  if (status < STATUS_MIN || status > STATUS_MAX) reader.fail(`status ${status} of a reply`)
   const contentType = utf8.decode(reader.sized())
   const body = utf8.decode(reader.sized())
   return { key, fingerprint, at, reply: { status, contentType, body }, origin, tentative }

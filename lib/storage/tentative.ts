@@ -27,6 +27,8 @@ export class Tentative {
   readonly #holds: Holds
   /** Those that have lost, and against which others. */
   readonly #lost = new Map<TentativeWrite, WriteAt[]>()
+  /** An incarnation that was given up, and the number of its last write: what it made tentative is not taken back until this is confirmed. */
+  #former: WriteAt | undefined
   /** Bytes that they take, about. */
   bytes = 0
 
@@ -84,6 +86,7 @@ export class Tentative {
 
   /** Whether it has lost against one that is here. Of one that is not, the disk may be lost before it comes. */
   isDue(write: TentativeWrite): boolean {
+    if (this.#former !== undefined && isOf(write, this.#former)) return false
     return this.#lost.get(write)?.some((other) => this.#holds(other, write.batch)) ?? false
   }
 
@@ -113,10 +116,31 @@ export class Tentative {
     }
   }
 
+  /**
+   * The own incarnation has been given up because not everybody could be asked whether it has written more than is known here, such as
+   * withdrawals. Nothing is taken back until they have been.
+   * @param last its last write
+   */
+  suspend(last: WriteAt): void {
+    for (const write of this.#writes.values()) if (!isOf(write, last)) this.#forget(write)
+    this.#former = last
+  }
+
+  /** The incarnation that was given up, and its last write that was known then; undefined: nothing waits. */
+  get suspended(): WriteAt | undefined {
+    return this.#former
+  }
+
+  /** Nobody knows more of the incarnation that was given up. */
+  resume(): void {
+    this.#former = undefined
+  }
+
   /** All of them stay as they are: under another incarnation nobody can say any more which have been withdrawn. */
   clear(): void {
     this.#writes.clear()
     this.#lost.clear()
+    this.#former = undefined
     this.bytes = 0
   }
 
@@ -136,6 +160,8 @@ export class Tentative {
     this.bytes -= Tentative.bytesOf(write.batch.length)
   }
 }
+
+const isOf = ({ kept }: TentativeWrite, { replica }: WriteAt): boolean => compareReplicas(kept.origin.replica, replica) === 0
 
 /** Whether `left` stays rather than `right`, which is tentative. */
 function precedes(left: KeptReply, right: KeptReply): boolean {

@@ -58,8 +58,15 @@ export class Join {
     await this.#askRivals()
     const why = this.#reason()
     if (why === undefined) return
-    await store.renew(why, this.#above)
+    await store.renew(why, this.#above, this.#isWhole)
     logger.info({ incarnation: this.#site.roster.self.incarnation }, 'starts under a new incarnation')
+  }
+
+  /** Whether nothing was heard that speaks against that this node has all of its last incarnation. */
+  get #isWhole(): boolean {
+    const { renew, resumed } = this.#plan
+    const isLast = this.#above <= this.#site.options.store.self.incarnation
+    return resumed && renew === undefined && isLast && !this.#knowsMore && !this.#unproven
   }
 
   #reason(): string | undefined {

@@ -86,7 +86,7 @@ export class Replication {
     })
     this.#folds = new Folds(site)
     this.#settling = new Settling(site)
-    this.#upkeep = new Upkeep(site, { loop: this.#loop, renewal: this.#renewal, folds: this.#folds })
+    this.#upkeep = new Upkeep(site, { loop: this.#loop, renewal: this.#renewal, folds: this.#folds, settling: this.#settling })
     const server = new ExchangeServer(site, {
       asked: (node) => this.#loop.asked(node),
       answered: (node, sentCells) => this.#loop.answered(node, sentCells),

@@ -76,8 +76,9 @@ export interface SyncStore extends BatchStore {
    * Goes on under a new incarnation, greater than all known of this node id and than `above`. No write is taken in between.
    * Durable when it resolves.
    * @param why a clause for the log: "because ..." is put before it
+   * @param isWhole whether nothing speaks against that all is here which the present incarnation has written
    */
-  renew(why: string, above?: number): Promise<void>
+  renew(why: string, above?: number, isWhole?: boolean): Promise<void>
   /** Makes the members file say this, durably. */
   saveMembers(bytes: Uint8Array): Promise<void>
   /** Digests of all cells by bucket (DIGEST_BUCKETS pairs of words), a few milliseconds of work a step. */

@@ -8,6 +8,7 @@ import type { Loop } from './loop.ts'
 import { holdsOwnId, introduce, probe } from './probe.ts'
 import type { Renewal } from './renewal.ts'
 import { chooseEqual, compareWith } from './repair.ts'
+import type { Settling } from './settling.ts'
 import type { Site } from './site.ts'
 
 /** Who has found members asks the seeds this much less often. */
@@ -18,15 +19,17 @@ export class Upkeep {
   readonly #loop: Loop
   readonly #renewal: Renewal
   readonly #folds: Folds
+  readonly #settling: Settling
   readonly #tasks: Promise<void>[] = []
   /** Why seeds did not answer when that was logged last, by address. */
   readonly #seedFailures = new Map<string, string>()
 
-  constructor(site: Site, parts: { loop: Loop; renewal: Renewal; folds: Folds }) {
+  constructor(site: Site, parts: { loop: Loop; renewal: Renewal; folds: Folds; settling: Settling }) {
     this.#site = site
     this.#loop = parts.loop
     this.#renewal = parts.renewal
     this.#folds = parts.folds
+    this.#settling = parts.settling
   }
 
   start(): void {
@@ -51,6 +54,7 @@ export class Upkeep {
         this.#folds.consider()
       }
       this.#loop.refresh()
+      this.#settling.look()
       this.#loop.nudge()
       await this.#site.pause(options.intervalMs)
     }
@@ -95,6 +99,7 @@ export class Upkeep {
       if (probed.sender.life === life || probed.sender.node === options.node) return
       introduce(this.#site, probed, address)
       this.#loop.refresh()
+      this.#settling.look()
       // A seed that has left, was emptied, and began below what has left: nobody asks it, and it knows nobody whom it could ask.
       const { node, incarnation } = probed.sender
       if (this.#site.roster.removed(node, incarnation)) await this.#loop.tell({ node, address })

@@ -224,6 +224,7 @@ test('what is out of range is refused, each by name', () => {
     ['replies in version 2', /unknown part 4/, [2, 4, 0]],
     ['more replies than bytes', /9 replies do not fit/, [3, 4, 9, 1]],
     ['a reply of write 0', /sequence number 0/, [3, 4, 1, 1, 2, 0, 0, ...new Uint8Array(60)]],
+    ['a reply of status 0', /status 0 of a reply/, [3, 4, 1, 1, 2, 1, 0, ...new Uint8Array(60)]],
     ['unknown flags of a reply', /unknown flags 2/, [3, 4, 1, 1, 2, 1, 2, ...new Uint8Array(60)]],
     ['an unknown part', /unknown part 3/, [1, 3]],
     ['an unknown flag', /unknown flags 4/, [1, 1, 4, 1, 0, 1, 0, 0]],

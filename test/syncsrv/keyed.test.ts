@@ -69,6 +69,54 @@ test('a node that dies before it could answer or tell comes back, and its write 
   await cluster.end()
 })
 
+test('a node that starts while another one is gone takes back its write when all have come', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2, 3])
+  const [a, b, c] = nodes as [Node, Node, Node]
+  for (const other of [b, c]) {
+    cluster.network.cut(a.address, other.address)
+    cluster.network.cut(other.address, a.address)
+  }
+  await cluster.settle(a.write({ x: 7 }, once('k')))
+  a.kill()
+  cluster.clock.advance(10)
+  await cluster.settle(b.write({ x: 7 }, { ...once('k'), failover: true }))
+  await cluster.until(() => c.value('x') === 7)
+  const { incarnation } = b
+  b.kill()
+  await cluster.settle(b.start())
+  assert.ok(b.incarnation > incarnation)
+  assert.equal(tentativeOf([b]), [1])
+  cluster.network.heal()
+  await cluster.settle(a.start())
+  await cluster.until(() => nodes.every((node) => node.value('x') === 7) && tentativeOf(nodes).every((count) => count === 0))
+  assert.is(withdrawalsOf(nodes), 1)
+  await cluster.end()
+})
+
+test('a node whose disk was put back does not take back twice', async () => {
+  const { cluster, nodes } = await clusterOf([1, 2, 3])
+  const [a, b, c] = nodes as [Node, Node, Node]
+  for (const other of [b, c]) {
+    cluster.network.cut(a.address, other.address)
+    cluster.network.cut(other.address, a.address)
+  }
+  await cluster.settle(a.write({ x: 7 }, once('k')))
+  cluster.clock.advance(10)
+  await cluster.settle(b.write({ x: 7 }, { ...once('k'), failover: true }))
+  const image = b.disk.image()
+  cluster.network.heal()
+  await cluster.until(() => nodes.every(({ store }) => store.vector().equals(b.store.vector())) && withdrawalsOf(nodes) === 1)
+  for (const node of nodes) node.kill()
+  b.disk.load(image)
+  b.aheadMs = 60_000
+  await cluster.settle(b.start())
+  assert.equal([tentativeOf([b]), b.value('x')], [[1], 7])
+  for (const node of [a, c]) await cluster.settle(node.start())
+  await cluster.until(() => nodes.every((node) => node.value('x') === 7) && tentativeOf([b])[0] === 0)
+  assert.is(withdrawalsOf(nodes), 0)
+  await cluster.end()
+})
+
 test('a member that is taken out is waited for no more', async () => {
   const { cluster, nodes } = await clusterOf([1, 2])
   const [a, b] = nodes as [Node, Node]
