@@ -32,6 +32,8 @@ export interface HistoryResult {
   readonly trace: string[]
 }
 
+/** A disk that was full, or had too many files, is tried again within two seconds. */
+const RETRY_MS = 2500
 const REFUSALS = new Set(['DISK_FULL', 'LOG_BUSY', 'LOG_FAILED', 'CLOSED'])
 const ERRORS: readonly Fault[] = ['EIO', 'EIO', 'ENOSPC', 'EMFILE', 'short', 'short']
 /** One history in so many has items and notes too; the others are what they were before there were any. */
@@ -267,6 +269,22 @@ class History {
     this.#watch(told.then((found) => this.violations.push(...found)))
   }
 
+  /** All that was told is told once more, as soon as a disk that was full, or had too many files, is tried again. */
+  async #retell(peer: NodePeer, store: Store): Promise<void> {
+    for (let isTold = false; !isTold; ) {
+      isTold = await this.#machine.settle(
+        peer.retell(store).then(
+          () => true,
+          (error) => {
+            if (error.code !== 'DISK_FULL' && error.code !== 'LOG_BUSY') throw error
+            return false
+          },
+        ),
+      )
+      await (isTold ? this.#machine.rest() : this.#machine.pass(RETRY_MS))
+    }
+  }
+
   #amountsOf(op: Op): Record<string, number> {
     op.filler ??= this.#chance(20) ? `filler-${'x'.repeat(this.#below(3000))}` : ''
     return { hot: 1, [op.name]: 1, ...(op.filler === '' ? {} : { [op.filler]: 1 }) }
@@ -457,10 +475,7 @@ class History {
   async #verify(): Promise<void> {
     this.#calm()
     const store = this.#store!
-    if (this.#peer) {
-      await this.#machine.settle(this.#peer.retell(store))
-      await this.#machine.rest()
-    }
+    if (this.#peer) await this.#retell(this.#peer, store)
     const readings = new Map<string, number>()
     for (const name of ['hot', ...this.#ledger.ops.map((op) => op.name)]) readings.set(name, Number(store.value(nameBytes(name))))
     if (this.#peer) {
