@@ -1,7 +1,7 @@
 // What a person sees of the shards, and of a run that moves slots: a bar on a terminal, or else a line now and then, on stderr.
 
 import { type Clock, systemClock } from '../lib/base/clock.ts'
-import { SLOTS } from '../lib/cluster/index.ts'
+import { SLOTS, type SlotMap } from '../lib/cluster/index.ts'
 import type { Survey } from '../lib/sharding/index.ts'
 
 const HEAD = ['shard', 'slots', 'share', 'names', 'items', 'replicas']
@@ -38,6 +38,20 @@ export function surveyTable({ map, seen, silent }: Survey): string {
       ? 'nothing is on its way'
       : `${size} slots are on their way from shard ${moving.from} to shard ${moving.to}; when nobody moves them now, run \`counter shards rebalance\``
   return `${lines.join('\n')}\nmap ${map.tag}; ${way}\n`
+}
+
+/** What is to be known of a shard without slots. @param formerMs how long it is asked about retries */
+export function emptiedText(map: SlotMap, shard: number, formerMs: number): string {
+  const times = map.former.filter((former) => former.shard === shard).map(({ atMs }) => atMs)
+  if (map.partsOf(shard).length > 0) {
+    return `shard ${shard} has no names left. It has a part of the one total (GET /total) still, and has to run for as long as that is in use.\n`
+  }
+  const rest = `shard ${shard} has nothing left: its names and its part of the one total (GET /total) are with the others. `
+  if (times.length === 0) {
+    return `${rest}Nobody asks it any more: it may be stopped. Keep its place in COUNTER_SHARDS.\n`
+  }
+  const end = new Date(Math.max(...times) + formerMs).toISOString()
+  return `${rest}Retries with keys ask it until ${end} (COUNTER_IDEMPOTENCY_TTL): let it run. Run this again afterwards, and then stop it.\n`
 }
 
 export class ShardsDisplay {

@@ -10,7 +10,7 @@ import { readSettings, type Settings } from '../lib/config.ts'
 import { type Leg, Mover, outlookOf, RemoteReplica, type Survey, type View } from '../lib/sharding/index.ts'
 import { readUrl } from './asked-node.ts'
 import { addSettings, flagsOf } from './settings.ts'
-import { ShardsDisplay, surveyTable } from './shards-display.ts'
+import { emptiedText, ShardsDisplay, surveyTable } from './shards-display.ts'
 
 const EXAMPLES = `Examples:
   counter shards --shards http://a:3000,http://b:3000        who has how many slots and names
@@ -32,6 +32,8 @@ interface Asked {
   readonly mover: Mover
   readonly shards: Settings['shards']
   readonly connect: (url: string) => RemoteReplica
+  /** How long a shard that had slots is asked about retries, in milliseconds. */
+  readonly formerMs: number
 }
 
 const ARRIVED = 'what was on its way has arrived, and is only to be released: run `counter shards rebalance`\n'
@@ -135,7 +137,7 @@ function checkNew(shard: number, views: readonly View[]): void {
   }
 }
 
-async function remove({ mover }: Asked, shard: number, dryRun: boolean): Promise<void> {
+async function remove({ mover, formerMs }: Asked, shard: number, dryRun: boolean): Promise<void> {
   const survey = await mover.survey()
   const { map } = survey
   const others = withSlots(map).filter((other) => other !== shard)
@@ -145,10 +147,7 @@ async function remove({ mover }: Asked, shard: number, dryRun: boolean): Promise
   }
   const end = await run(mover, survey, others, dryRun)
   if (end === undefined || end.sizeOf(shard) > 0) return
-  process.stdout.write(
-    `shard ${shard} has no names left. It still has its part of the one total (GET /total), and the replies to keys of the last ` +
-      'COUNTER_IDEMPOTENCY_TTL: let it run on for that long, and for as long as the total is in use.\n',
-  )
+  process.stdout.write(emptiedText(end, shard, formerMs))
 }
 
 async function rebalance({ mover }: Asked, dryRun: boolean): Promise<void> {
@@ -222,7 +221,7 @@ async function withMover(command: Command, order: (asked: Asked) => Promise<void
     pause: () => hold(PAUSE_MS),
   })
   try {
-    await order({ mover, shards, connect })
+    await order({ mover, shards, connect, formerMs: idempotencyTtlMs })
   } finally {
     await transport.close()
   }

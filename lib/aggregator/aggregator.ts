@@ -77,7 +77,7 @@ export class Aggregator {
       timeoutMs,
       writeTimeoutMs,
       turn: random.uint32(),
-      onTotal: (shard, digits) => reads.noteTotal(shard, digits),
+      onTotal: (map, shard, digits) => reads.noteTotal(map, shard, digits),
     })
     this.#prober = new Prober({
       map: () => calls.map,
@@ -171,12 +171,9 @@ export class Aggregator {
     return this.#steady.send(pieces, target, ask)
   }
 
-  /** Adds to the total, on any shard that lives, each in its turn. */
+  /** Adds to the total, on any shard that lives, each in its turn; with a key on the one that has the slot of the key. */
   addToTotal(delta: bigint | number, ask: WriteAsk): Promise<Part> {
-    return this.#steady.read(
-      () => this.#writes.addToTotal(delta, ask),
-      (part) => [part],
-    )
+    return this.#steady.addToTotal(delta, ask)
   }
 
   /** The values of counters, in the order asked. */

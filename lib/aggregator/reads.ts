@@ -1,7 +1,7 @@
 // Reads over shards: scattered to those that have the names, gathered in the order asked. What a missing shard has is missing, never 0.
 
 import type { Clock } from '../base/clock.ts'
-import { SHARDS_MAX } from '../cluster/index.ts'
+import { SHARDS_MAX, type SlotMap } from '../cluster/index.ts'
 import type { Ask, Calls } from './calls.ts'
 import { namesQueries, readCounters, readLast } from './gather.ts'
 import type { ShardGroup } from './group.ts'
@@ -38,7 +38,7 @@ const RECENT_MAX = 65_536
 export class Reads {
   readonly #options: ReadsOptions
   readonly #recent: Recent
-  /** Under the shard's number. */
+  /** Under the shard's number and its parts: what it had when it had others says nothing. */
   readonly #recentTotals: Recent
 
   constructor(options: ReadsOptions) {
@@ -51,8 +51,10 @@ export class Reads {
   /** What each shard has of the total, in their order. */
   async total(ask: Ask): Promise<GatheredAll> {
     const { calls, groups } = this.#options
-    // One without slots has a part of the total all the same.
-    const all = await Promise.all(groups.slice(0, calls.map.shards).map((group) => this.totalOf(group, ask)))
+    const { map } = calls
+    // One that was emptied has no part of the total any more, and may be gone.
+    const holders = groups.filter(({ shard }) => shard < map.shards && map.partsOf(shard).length > 0)
+    const all = await Promise.all(holders.map((group) => this.totalOf(group, ask)))
     return gatheredAll(
       all.map(({ gathered }) => gathered),
       all.map(({ part }) => part),
@@ -114,16 +116,18 @@ export class Reads {
   /** What one shard has of the total; kept for when it is missing. */
   async totalOf(group: ShardGroup, ask: Ask): Promise<{ gathered: Gathered; part: Part }> {
     const { shard } = group
+    const { map } = this.#options.calls
     let part = await this.#read(shard, '/total', ask)
     const value = part.state === 'done' ? readLast(part.body, 'total') : undefined
     if (part.state === 'done' && value === undefined) part = noAnswer(shard)
-    if (value !== undefined) this.noteTotal(shard, value)
-    const lastKnown = value === undefined ? this.#recentTotals.find(String(shard)) : undefined
+    if (value !== undefined) this.noteTotal(map, shard, value)
+    const lastKnown = value === undefined ? this.#recentTotals.find(shareOf(map, shard)) : undefined
     return { gathered: { value, lastKnown, shard }, part }
   }
 
-  noteTotal(shard: number, digits: string): void {
-    this.#recentTotals.note(String(shard), digits)
+  /** @param map by which the shard was asked */
+  noteTotal(map: SlotMap, shard: number, digits: string): void {
+    this.#recentTotals.note(shareOf(map, shard), digits)
   }
 
   /** The answer of one shard as it is. */
@@ -154,5 +158,7 @@ function gatheredAll(values: readonly Gathered[], parts: readonly Part[]): Gathe
   for (const part of parts) if (part.state === 'done' && part.session !== undefined) sessions.set(part.shard, part.session)
   return { values, missing, refused: parts.find(({ state }) => state === 'refused'), sessions }
 }
+
+const shareOf = (map: SlotMap, shard: number): string => `${shard} ${map.partsOf(shard).join()}`
 
 const noAnswer = (shard: number): Part => ({ shard, state: 'unsent', detail: 'its answer is not what was asked for' })

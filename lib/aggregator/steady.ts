@@ -2,8 +2,8 @@
 // what is left goes to whom it belongs by then. A client notices a delay.
 
 import type { Clock } from '../base/clock.ts'
-import { type SlotMap, slotOf } from '../cluster/index.ts'
-import type { Calls, Target, WriteAsk } from './calls.ts'
+import { type SlotMap, slotOf, slotOfKey } from '../cluster/index.ts'
+import { type Calls, onceOf, type Target, type WriteAsk } from './calls.ts'
 import { countedBy, type Replies, readReplies, tenuresOf } from './counted.ts'
 import type { ShardGroup } from './group.ts'
 import type { Part } from './part.ts'
@@ -99,10 +99,36 @@ export class Steady {
     })
     const counted = [...counters].map((shard) => doneBefore(shard, replies.get(shard)!.body))
     if (left.length === 0 && entries.length > 0) return counted
-    // Under the map by which it was looked for: where it is another now, the shards say so.
+    if (this.#options.calls.map !== map) return [changed(pieces[0]!.shard)]
     const own = single ? [{ shard: placed[0]!.tenures.at(-1)!.shard, body: pieces[0]!.body }] : resplit(pieces, placed, left)
     const next = own.map((piece) => ({ ...piece, attempt: replies.get(piece.shard)!.versions.length }))
     return [...counted, ...(await this.#options.writes.send(next, target, ask)).parts]
+  }
+
+  /** Adds to the total; with a key on the shard that has the slot of the key, unless one has counted it that had the slot before. */
+  async addToTotal(delta: bigint | number, ask: WriteAsk): Promise<Part> {
+    const { calls, writes } = this.#options
+    const once = onceOf(ask)
+    const add = async (): Promise<Part> => {
+      if (once === undefined) return writes.addToTotal(delta, ask)
+      const { map } = calls
+      const tenures = tenuresOf(map, slotOfKey(once.key))
+      const { shard } = tenures.at(-1)!
+      const former = new Set(tenures.map((tenure) => tenure.shard).filter((other) => other !== shard))
+      const before = await Promise.all([...former].map((other) => this.#countedBefore(other, ask)))
+      const found = before.find((part) => part?.state === 'done') ?? before.find((part) => part !== undefined)
+      if (found !== undefined) return found
+      return calls.map === map ? writes.addToTotalOf(shard, delta, ask) : changed(shard)
+    }
+    return this.read(add, (part) => [part])
+  }
+
+  /** The reply to an addition that a shard keeps; undefined: it keeps none. Or a part that tells why that is not known. */
+  async #countedBefore(shard: number, ask: WriteAsk): Promise<Part | undefined> {
+    const answer = await this.#options.writes.counted(shard, ask)
+    const replies = readReplies(answer)
+    if (replies === undefined) return answer.state === 'done' ? noAnswer(shard) : answer
+    return replies.versions.length > 0 ? doneBefore(shard, replies.body) : undefined
   }
 
   #recut(pieces: readonly Piece[], target: Target): Piece[] {
@@ -158,6 +184,14 @@ const doneBefore = (shard: number, body: string): Part => ({
   session: undefined,
   level: undefined,
   replayed: true,
+})
+
+/** Nothing was sent, because what was heard of earlier attempts was of another map. */
+const changed = (shard: number): Part => ({
+  shard,
+  state: 'unsent',
+  detail: 'the map of slots has changed meanwhile',
+  moves: true,
 })
 
 const noAnswer = (shard: number): Part => ({ shard, state: 'unsent', detail: 'its answer about a key is not what was asked for' })

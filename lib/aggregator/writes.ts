@@ -1,6 +1,7 @@
 // Writes over shards: each part to the shard that has its names, all at once. A shard counts its part whole or not at all; over shards there is
 // no such promise, so that what became of each part is told apart.
 
+import type { SlotMap } from '../cluster/index.ts'
 import { type Calls, type OnceOnShards, onceOf, type Target, type WriteAsk } from './calls.ts'
 import { fullestOf } from './counted.ts'
 import type { ShardGroup } from './group.ts'
@@ -19,7 +20,7 @@ export interface WritesOptions {
   /** Where the turns of the total start. */
   readonly turn: number
   /** What a shard has of the total by now, in digits. */
-  readonly onTotal: (shard: number, digits: string) => void
+  readonly onTotal: (map: SlotMap, shard: number, digits: string) => void
 }
 
 /** What became of pieces. */
@@ -56,36 +57,33 @@ export class Writes {
     return { parts: sent.flatMap(({ parts }) => parts), left: sent.flatMap(({ left }) => left) }
   }
 
-  /**
-   * Adds to the total, on any shard that lives, each in its turn; the next one when one certainly has not counted. With a key the shard is that of
-   * the key, so that a retry finds it again.
-   */
+  /** Adds to the total, on any shard that lives, each in its turn; the next one when one certainly has not counted. */
   async addToTotal(delta: bigint | number, ask: WriteAsk): Promise<Part> {
-    const { calls } = this.#options
-    const { ranges, urls } = calls.map
-    const once = onceOf(ask)
-    const body = encoder.encode(`{"value":${delta}}`)
-    const send = async (shard: number): Promise<Part> => {
-      const [absent] = this.#absent(shard)
-      if (absent !== undefined) return absent
-      const part = await this.#write(shard, calls.write(shard, INCREMENT, ask, once, { body }), ask, once)
-      const digits = part.state === 'done' && !part.replayed ? /"count":(-?\d+)/.exec(part.body)?.[1] : undefined
-      if (digits !== undefined) this.#options.onTotal(shard, digits)
-      return part
-    }
-    // Of the shards that there were at first, so that the key has the same one when others have been added.
-    const first = urls.filter((added) => added === undefined).length
-    if (once !== undefined) return send(((once.digest[2]! << 8) | once.digest[3]!) % first)
+    const { ranges } = this.#options.calls.map
     let part: Part | undefined
     // The turn of a shard that is missing goes to the next one, and the turns go on from there, so that the others share it evenly.
     for (let step = 0; step < ranges.length; step++) {
       this.#turn = (this.#turn + 1) % ranges.length
       // A shard without slots is to be removed, or not in use yet.
       if (ranges[this.#turn]!.length === 0) continue
-      part = await send(this.#turn)
+      part = await this.addToTotalOf(this.#turn, delta, ask)
       if (!isUncounted(part)) break
     }
     return part!
+  }
+
+  /** Adds to one shard's part of the total. */
+  async addToTotalOf(shard: number, delta: bigint | number, ask: WriteAsk): Promise<Part> {
+    const { calls, onTotal } = this.#options
+    const [absent] = this.#absent(shard)
+    if (absent !== undefined) return absent
+    const once = onceOf(ask)
+    const { map } = calls
+    const body = encoder.encode(`{"value":${delta}}`)
+    const part = await this.#write(shard, calls.write(shard, INCREMENT, ask, once, { body }), ask, once)
+    const digits = part.state === 'done' && !part.replayed ? /"count":(-?\d+)/.exec(part.body)?.[1] : undefined
+    if (digits !== undefined) onTotal(map, shard, digits)
+    return part
   }
 
   /** What a shard says that is asked for the replies it keeps under the key: its home, or who knows most of the others. */

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import { CounterError } from '../base/errors.ts'
 import { SLOTS } from './slots.ts'
+import { openPart, readClosedPart } from './total-parts.ts'
 
 /** Slots [first, last], both included. */
 export type SlotRange = readonly [first: number, last: number]
@@ -20,6 +21,8 @@ export interface Moving {
   /** The node ids of the replica that gives the copy, and of the one that takes it, and no other may. */
   readonly sender: number
   readonly receiver: number
+  /** Where these are the last slots of `from`: under which name its part of the total goes along. Nobody adds to that part either. */
+  readonly part?: string
 }
 
 /** Slots that belonged to a shard before. */
@@ -43,6 +46,8 @@ export interface PlainSlotMap {
   }[]
   readonly moving?: Moving
   readonly former?: readonly Former[]
+  /** The closed parts of the total, of each shard in the order of its eras. */
+  readonly parts?: readonly string[]
 }
 
 /** More would leave some with a handful of slots, and each read of all with as many requests. */
@@ -51,7 +56,11 @@ const URLS_MAX = 32
 const URL_LENGTH_MAX = 2_000
 /** A row of moves in the time for which replies are kept: each slot some times. */
 const FORMER_MAX = 4 * SLOTS
+/** One is added whenever a shard is emptied; a shard looks at its own for each read of the total. */
+export const PARTS_MAX = 1_024
 const NOBODY = SHARDS_MAX
+
+type More = Pick<SlotMap, 'urls' | 'moving' | 'former' | 'parts'>
 
 export class SlotMap {
   readonly version: number
@@ -62,23 +71,45 @@ export class SlotMap {
   readonly moving: Moving | undefined
   /** Oldest first. */
   readonly former: readonly Former[]
+  readonly parts: readonly string[]
   /** What tells this map from any other: its version and a digest of it. */
   readonly tag: string
   /** The shard of each slot. */
   readonly #owners: Uint16Array
   /** 1 for each slot that is on its way; undefined when none is. */
   readonly #onTheWay: Uint8Array | undefined
+  /** How often each shard was emptied. */
+  readonly #eras: number[]
+  /** What each shard shows of the total. */
+  readonly #shown: string[][]
 
-  private constructor(version: number, owners: Uint16Array, shards: number, more: Pick<SlotMap, 'urls' | 'moving' | 'former'>) {
+  private constructor(version: number, owners: Uint16Array, shards: number, more: More) {
     this.version = version
     this.#owners = owners
     this.ranges = rangesOf(owners, shards)
     this.urls = more.urls
     this.moving = more.moving
     this.former = more.former
+    this.parts = more.parts
     this.#onTheWay = more.moving && flagsOf(more.moving.ranges)
+    this.#eras = new Array<number>(shards).fill(0)
+    const closed: string[][] = this.ranges.map(() => [])
+    for (const name of more.parts) {
+      const { shard, slot } = readClosedPart(name)!
+      this.#eras[shard]!++
+      closed[owners[slot]!]!.push(name)
+    }
+    this.#shown = this.ranges.map((own, shard) => {
+      const isOpen = own.length > 0 || this.#eras[shard] === 0
+      return isOpen ? [openPart(this.#eras[shard]!), ...closed[shard]!] : []
+    })
     const isPlain = more.moving === undefined && more.former.length === 0 && more.urls.every((urls) => urls === undefined)
-    const content = isPlain ? this.ranges : [this.ranges, more.urls, more.moving ?? null, more.former]
+    const content =
+      more.parts.length > 0
+        ? [this.ranges, more.urls, more.moving ?? null, more.former, more.parts]
+        : isPlain
+          ? this.ranges
+          : [this.ranges, more.urls, more.moving ?? null, more.former]
     const digest = createHash('sha256').update(JSON.stringify(content)).digest('hex')
     this.tag = `${version}.${digest.slice(0, 12)}`
   }
@@ -88,12 +119,13 @@ export class SlotMap {
     if (!(Number.isInteger(shards) && shards >= 1 && shards <= SHARDS_MAX)) throw invalid(`it has ${shards} shards`)
     const owners = new Uint16Array(SLOTS)
     for (let slot = 0; slot < SLOTS; slot++) owners[slot] = Math.floor((slot * shards) / SLOTS)
-    return new SlotMap(1, owners, shards, { urls: new Array<undefined>(shards).fill(undefined), moving: undefined, former: [] })
+    const urls = new Array<undefined>(shards).fill(undefined)
+    return new SlotMap(1, owners, shards, { urls, moving: undefined, former: [], parts: [] })
   }
 
   /** Takes a map out of JSON. @throws CounterError SLOTS_INVALID */
   static read(plain: unknown): SlotMap {
-    const { version, shards, moving, former } = (plain ?? {}) as Record<string, unknown>
+    const { version, shards, moving: way, former: before, parts: closed } = (plain ?? {}) as Record<string, unknown>
     if (!isNatural(version) || version < 1) throw invalid('its version is no whole number from 1')
     if (!Array.isArray(shards) || shards.length < 1 || shards.length > SHARDS_MAX) {
       throw invalid(`it should list 1 to ${SHARDS_MAX} shards`)
@@ -110,8 +142,14 @@ export class SlotMap {
     }
     const free = owners.indexOf(NOBODY)
     if (free >= 0) throw invalid(`slot ${free} belongs to no shard`)
-    const more = { urls, moving: readMoving(moving, owners, shards.length), former: readFormer(former, version, shards.length) }
-    return new SlotMap(version, owners, shards.length, more)
+    const parts = readParts(closed, shards.length)
+    const moving = readMoving(way, owners, shards.length, parts)
+    return new SlotMap(version, owners, shards.length, {
+      urls,
+      moving,
+      former: readFormer(before, version, shards.length),
+      parts,
+    })
   }
 
   /** How many shards there are, those without slots included. */
@@ -133,13 +171,24 @@ export class SlotMap {
     return this.ranges[shard]!.reduce((size, [first, last]) => size + last - first + 1, 0)
   }
 
+  /** How often the shard was emptied, with its part of the total. */
+  eraOf(shard: number): number {
+    return this.#eras[shard]!
+  }
+
+  /** The counters that are the shard's part of the total: its open part first, unless it has nothing left, and the closed ones in its slots. */
+  partsOf(shard: number): readonly string[] {
+    return this.#shown[shard]!
+  }
+
   plain(): PlainSlotMap {
-    const { version, ranges, urls, moving, former } = this
+    const { version, ranges, urls, moving, former, parts } = this
     return {
       version,
       shards: ranges.map((own, shard) => ({ shard, ranges: own, ...(urls[shard] !== undefined && { urls: urls[shard] }) })),
       ...(moving !== undefined && { moving }),
       ...(former.length > 0 && { former }),
+      ...(parts.length > 0 && { parts }),
     }
   }
 }
@@ -178,9 +227,9 @@ function readUrls(urls: unknown, shard: number): readonly string[] | undefined {
   throw invalid(`the addresses of shard ${shard} are none`)
 }
 
-function readMoving(plain: unknown, owners: Uint16Array, shards: number): Moving | undefined {
+function readMoving(plain: unknown, owners: Uint16Array, shards: number, parts: readonly string[]): Moving | undefined {
   if (plain === undefined) return undefined
-  const { phase, from, to, sender, receiver, ranges: given } = (plain ?? {}) as Record<string, unknown>
+  const { phase, from, to, sender, receiver, ranges: given, part } = (plain ?? {}) as Record<string, unknown>
   if (phase !== 'copy' && phase !== 'settle') throw invalid('what is moving is in no phase')
   const isShard = (value: unknown): value is number => isNatural(value) && value < shards
   if (!isShard(from) || !isShard(to) || from === to) throw invalid('what is moving does not go from one shard to another')
@@ -192,7 +241,27 @@ function readMoving(plain: unknown, owners: Uint16Array, shards: number): Moving
   for (let slot = 0; slot < SLOTS; slot++) {
     if (flags[slot] === 1 && owners[slot] !== owner) throw invalid(`slot ${slot} is moving and does not belong to shard ${owner}`)
   }
-  return { phase, ranges, from, to, sender, receiver }
+  if (part === undefined) return { phase, ranges, from, to, sender, receiver }
+  const closed = readClosedPart(part)
+  const era = parts.filter((name) => readClosedPart(name)!.shard === from).length - (phase === 'copy' ? 0 : 1)
+  if (closed?.shard !== from || closed.era !== era || flags[closed.slot] !== 1)
+    throw invalid('the part that is moving is not that of its shard')
+  if (phase === 'settle' && parts.at(-1) !== part) throw invalid('the part that is moving is not the last one')
+  if (owners.some((shard, slot) => shard === from && flags[slot] !== 1))
+    throw invalid('a part is moving, and its shard keeps slots')
+  return { phase, ranges, from, to, sender, receiver, part: part as string }
+}
+
+function readParts(plain: unknown, shards: number): string[] {
+  if (plain === undefined) return []
+  if (!Array.isArray(plain) || plain.length > PARTS_MAX) throw invalid('its parts of the total are no list')
+  const eras = new Array<number>(shards).fill(0)
+  for (const name of plain as unknown[]) {
+    const part = readClosedPart(name)
+    if (part === undefined || part.shard >= shards) throw invalid('one of its parts of the total is none')
+    if (eras[part.shard]!++ !== part.era) throw invalid(`the parts of shard ${part.shard} of the total are not those of its eras`)
+  }
+  return [...(plain as string[])]
 }
 
 function readFormer(plain: unknown, version: number, shards: number): Former[] {

@@ -8,8 +8,10 @@
 // the version before read the same values as those who go by the next.
 
 import { assert } from '../base/assert.ts'
-import { type Former, flagsOf, type Moving, SlotMap, type SlotRange } from './slot-map.ts'
+import { CounterError } from '../base/errors.ts'
+import { type Former, flagsOf, type Moving, PARTS_MAX, SlotMap, type SlotRange } from './slot-map.ts'
 import { SLOTS } from './slots.ts'
+import { closedPart } from './total-parts.ts'
 
 /** Slots that are to go from one shard to another. */
 export interface Batch {
@@ -18,10 +20,18 @@ export interface Batch {
   readonly to: number
 }
 
-/** The next version, in which the slots are on their way; of those that settle, in which they have arrived. */
+/**
+ * The next version, in which the slots are on their way; of those that settle, in which they have arrived. With the last slots of a shard goes its
+ * part of the total. @throws CounterError SLOTS_CONFLICT when the map has no room for that
+ */
 export function freeze(map: SlotMap, batch: Batch, nodes: Pick<Moving, 'sender' | 'receiver'>): SlotMap {
   assert(map.moving?.phase !== 'copy', 'one move at a time')
-  return SlotMap.read({ ...map.plain(), version: map.version + 1, moving: { phase: 'copy', ...batch, ...nodes } })
+  const { ranges, from } = batch
+  const flags = flagsOf(ranges)
+  const isLast = map.sizeOf(from) === flags.reduce((sum, flag) => sum + flag, 0)
+  if (isLast && map.parts.length === PARTS_MAX) throw full(from)
+  const part = isLast ? { part: closedPart(from, map.eraOf(from), (slot) => flags[slot] === 1) } : {}
+  return SlotMap.read({ ...map.plain(), version: map.version + 1, moving: { phase: 'copy', ...batch, ...nodes, ...part } })
 }
 
 /** The next version, in which what is on its way belongs to the target. Former owners are kept for `keepMs`. */
@@ -35,7 +45,15 @@ export function handOver(map: SlotMap, nowMs: number, keepMs: number): SlotMap {
   former.push({ version, ranges: moving.ranges, shard: moving.from, atMs: Math.max(0, Math.floor(nowMs)) })
   const plain = map.plain()
   const shards = plain.shards.map((entry) => ({ ...entry, ranges: rangesWhere((slot) => ownerOf(slot) === entry.shard) }))
-  return SlotMap.read({ ...plain, version, shards, former, moving: { ...moving, phase: 'settle' } })
+  const parts = moving.part === undefined ? map.parts : [...map.parts, moving.part]
+  return SlotMap.read({ ...plain, version, shards, former, parts, moving: { ...moving, phase: 'settle' } })
+}
+
+/** The next version, without former owners whose time is over; undefined when there are none. */
+export function forget(map: SlotMap, nowMs: number, keepMs: number): SlotMap | undefined {
+  const former = map.former.filter(({ atMs }) => nowMs - atMs <= keepMs)
+  if (former.length === map.former.length) return undefined
+  return SlotMap.read({ ...map.plain(), version: map.version + 1, former })
 }
 
 /** The next version, in which nothing is on its way: it has arrived, or it stays where it was. */
@@ -105,3 +123,12 @@ function rangesWhere(isIn: (slot: number) => boolean): SlotRange[] {
   }
   return ranges
 }
+
+const full = (shard: number): CounterError =>
+  new CounterError(
+    'SLOTS_CONFLICT',
+    `shards were emptied ${PARTS_MAX} times, and the map has no room for one part of the total more`,
+    {
+      fix: `let shard ${shard} run on with the slots that it has left`,
+    },
+  )

@@ -4,11 +4,15 @@
 
 import crc16xmodem from 'crc/calculators/crc16xmodem'
 
-/** The counter of the one total. It belongs to no slot: every shard has a part of it. */
-export const TOTAL_NAME = 'the total'
-
 /** How many slots there are. */
 export const SLOTS = 16_384
+
+/** Names as a batch has them: one directly after the other, each up to its end. */
+export interface Names {
+  readonly count: number
+  readonly names: Uint8Array
+  readonly ends: Uint32Array
+}
 
 const OPEN = 0x7b
 const CLOSE = 0x7d

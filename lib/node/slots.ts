@@ -70,7 +70,7 @@ function guardStore(store: Store, custody: Custody): ApiStore {
   return {
     admit: (batch, once) => store.admit(batch, once),
     increment: (batch, reply, once) => {
-      check(custody, slotsOfBatch(batch), once)
+      check(custody, slotsOfBatch(batch, once?.key), once)
       return store.increment(batch, versioned(custody, reply, once), once)
     },
     replay: (once) => store.replay(once),

@@ -51,7 +51,7 @@ export function createApi(options: ApiOptions): Api {
   const write = createItemWriter({ store, cluster, metrics })
   const handlers = {
     ...createCounting({ store, writer, agreement, intake, scratch, metrics, lowerWord }),
-    ...createTotal({ store, writer, scratch, agreement, bodyBytesMax }),
+    ...createTotal({ store, slots, writer, scratch, agreement, bodyBytesMax }),
     ...createItems({ ...options, agreement, write }),
     ...createOriginalItems({ ...options, agreement, write }),
     ...createOriginalSequence(options),

@@ -186,6 +186,7 @@ export const cluster = z
   .meta({ id: 'Cluster' })
 const slot = z.int().min(0).max(16_383)
 const slotRange = z.tuple([slot, slot]).meta({ id: 'SlotRange', description: 'The first and the last slot.' })
+const part = z.string().max(40)
 const moves = {
   moving: z
     .object({
@@ -195,6 +196,9 @@ const moves = {
       to: natural,
       sender: natural.meta({ description: 'The node of `from` that gives the copy.' }),
       receiver: natural.meta({ description: 'The node of `to` that takes it.' }),
+      part: part
+        .optional()
+        .meta({ description: 'The counter that the part of the total becomes that `from` has, as its last slots go.' }),
     })
     .optional()
     .meta({ description: 'Slots on their way, which nobody writes to.' }),
@@ -202,6 +206,9 @@ const moves = {
     .array(z.object({ version: natural, ranges: z.array(slotRange), shard: natural, atMs: natural }))
     .optional()
     .meta({ description: 'Who had slots before, and the first version in which they had them no more.' }),
+  parts: z.array(part).optional().meta({
+    description: 'Counters that are parts of the total and were those of shards that were emptied, in the order of that.',
+  }),
 }
 const urls = z.array(z.string()).optional().meta({ description: 'Where the replicas are, of a shard that was added later.' })
 export const slots = z

@@ -1,5 +1,5 @@
 // The one total of the original's sharded counter: `POST /increment` and `GET /total`. A node keeps it as an ordinary counter, under a name
-// that no text can bring, as no word holds a space.
+// that no text can bring, as no word holds a space. A shard adds to its open part and shows the sum of the parts that it has.
 
 import { TOTAL_NAME } from '../cluster/index.ts'
 import type { Agreement } from './agreement.ts'
@@ -10,12 +10,14 @@ import { checkJsonType, type Scratch } from './intake.ts'
 import { readJson, writeInteger } from './json.ts'
 import type { Fingerprint } from './once.ts'
 import { fingerprintOf } from './once.ts'
+import type { ApiSlots, KeptSlots } from './slots.ts'
 import type { ApiStore, StoredReply } from './store.ts'
 import { validate } from './validate.ts'
 import type { Writer } from './writer.ts'
 
 export interface TotalOptions {
   readonly store: ApiStore
+  readonly slots: Pick<ApiSlots, 'kept'>
   readonly writer: Writer
   readonly scratch: Scratch
   readonly agreement: Agreement
@@ -23,24 +25,55 @@ export interface TotalOptions {
 }
 
 const JSON_TYPE = 'application/json'
-const NAME_BYTES = new TextEncoder().encode(TOTAL_NAME)
+const encoder = new TextEncoder()
+const WHOLE: Parts = { open: TOTAL_NAME, names: [encoder.encode(TOTAL_NAME)] }
+
+/** The counters that the total here is the sum of, and the one of them that is added to. */
+interface Parts {
+  readonly open: string
+  readonly names: readonly Uint8Array[]
+}
 
 export function createTotal(options: TotalOptions): Record<'addToTotal' | 'readTotal', Handler> {
-  const { store, writer, scratch, agreement, bodyBytesMax } = options
+  const { store, slots, writer, scratch, agreement, bodyBytesMax } = options
+  let kept: KeptSlots | undefined
+  let parts = WHOLE
+
+  function partsNow(): Parts {
+    const now = slots.kept()
+    if (now !== kept) {
+      kept = now
+      parts = now === undefined ? WHOLE : partsOf(now)
+    }
+    return parts
+  }
+
+  const total = (): number | bigint => {
+    const { names } = partsNow()
+    if (names.length === 1) return store.value(names[0]!)
+    return names.reduce((sum, name) => sum + BigInt(store.value(name)), 0n)
+  }
+
   return {
     addToTotal: agreement.write(async (exchange) => {
       const { value, fingerprint } = await readAddition(exchange, bodyBytesMax)
-      const tally = scratch.filled((empty) => empty.add(TOTAL_NAME, value))
-      const reply = (): StoredReply => ({ status: 200, contentType: JSON_TYPE, body: addedJson(0, store.value(NAME_BYTES)) })
+      const tally = scratch.filled((empty) => empty.add(partsNow().open, value))
+      const reply = (): StoredReply => ({ status: 200, contentType: JSON_TYPE, body: addedJson(0, total()) })
       return writer.write(tally, reply, fingerprint)
     }),
 
     readTotal: agreement.read(() => {
-      const reply = { status: 200, contentType: JSON_TYPE, body: `{"total":${writeInteger(store.value(NAME_BYTES))}}` }
+      const reply = { status: 200, contentType: JSON_TYPE, body: `{"total":${writeInteger(total())}}` }
       const settled = store.settled()
       return settled === undefined ? reply : settled.then(() => reply)
     }),
   }
+}
+
+function partsOf({ map, shard }: KeptSlots): Parts {
+  const names = map.partsOf(shard)
+  // Who has no slots is refused: whatever it adds to.
+  return { open: names[0] ?? TOTAL_NAME, names: names.map((name) => encoder.encode(name)) }
 }
 
 /** What to add, 1 when nothing is said. @throws Problem media-type-unsupported, json-invalid, body-invalid, body-too-large */

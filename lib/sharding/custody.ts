@@ -82,16 +82,19 @@ export class Custody {
   }
 
   /**
-   * Whether a write may be taken now, to names in these slots. Before anything has moved every write is: who goes by the map has looked at it,
-   * and nobody relies on what others count past it.
+   * Whether a write may be taken now, to names in these slots; SLOTS and an era stand for the shard's open part of the total in that era. Before
+   * anything has moved every write is: who goes by the map has looked at it, and nobody relies on what others count past it.
    */
   refusal(slots: Iterable<number>): Refusal {
     const { kept } = this
     if (kept === undefined || kept.map.version === 1) return undefined
     const { map, shard } = kept
     for (const slot of slots) {
-      if (map.isMoving(slot)) return 'frozen'
-      if (map.shardOf(slot) !== shard) return 'moved'
+      if (slot >= SLOTS) {
+        const refusal = refusalOfPart(kept, slot - SLOTS)
+        if (refusal !== undefined) return refusal
+      } else if (map.isMoving(slot)) return 'frozen'
+      else if (map.shardOf(slot) !== shard) return 'moved'
     }
     return undefined
   }
@@ -104,6 +107,13 @@ export class Custody {
     write.then(forget, forget)
     return write
   }
+}
+
+/** A part that goes with the last slots, or has gone, is added to no more. */
+function refusalOfPart({ map, shard }: Kept, era: number): Refusal {
+  const { moving } = map
+  if (moving?.phase === 'copy' && moving.from === shard && moving.part !== undefined) return 'frozen'
+  return map.eraOf(shard) === era && map.ranges[shard]!.length > 0 ? undefined : 'moved'
 }
 
 /** Who keeps a version keeps no other one under its number, and none that is older. */

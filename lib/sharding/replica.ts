@@ -5,7 +5,7 @@ import { assert } from '../base/assert.ts'
 import { type Clock, nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import { strictUtf8 } from '../base/utf8.ts'
-import { flagsOf, isTotal, type Moving, SlotMap, slotOf } from '../cluster/index.ts'
+import { eraOf, flagsOf, type Moving, openPart, SlotMap, slotOf } from '../cluster/index.ts'
 import {
   type Batch,
   type Count,
@@ -62,6 +62,9 @@ export interface ShardReplicaOptions {
   readonly knowTimeoutMs: number
 }
 
+/** A map that this replica has a part in. */
+type Copying = Kept & { readonly moving: Moving }
+
 /** Of replies under one key: each is of another version. */
 const ATTEMPTS_MAX = 10_000
 /** Of a page. */
@@ -109,7 +112,9 @@ export class ShardReplica {
   }
 
   async take({ tag, from }: { tag: string; from: number }): Promise<Page> {
-    const { moving } = this.#copying(tag)
+    const kept = this.#copying(tag)
+    const { moving } = kept
+    const given = givenPart(kept)
     const counters: [string, string][] = []
     const items: [string, string][] = []
     let bytes = 0
@@ -117,7 +122,7 @@ export class ShardReplica {
     for (const each of this.#options.view.in(flagsOf(moving.ranges), from)) {
       if (each === undefined) await nextTurn(this.#options.clock)
       else if (each.kind === 'counter') {
-        if (isTotal(each.name)) continue
+        if (isElsewhere(each.name, given)) continue
         counters.push([strictUtf8.decode(each.name), String(each.value)])
         bytes += each.name.length
         next = each.next
@@ -128,14 +133,17 @@ export class ShardReplica {
       }
       if (counters.length + items.length === ENTRIES_MAX || bytes > BYTES_MAX) return this.#shown(tag, { counters, items, next })
     }
+    if (given !== undefined) counters.push([given.name, this.#partDigits(given)])
     return this.#shown(tag, { counters, items, next: null })
   }
 
   async find({ tag, names, ids }: { tag: string; names: readonly string[]; ids: readonly string[] }): Promise<Contents> {
     const { store } = this.#options
-    this.#copying(tag)
+    const given = givenPart(this.#copying(tag))
+    const digits = (name: string): string =>
+      name === given?.name ? this.#partDigits(given) : String(store.value(encoder.encode(name)))
     return this.#shown(tag, {
-      counters: names.map((name) => [name, String(store.value(encoder.encode(name)))] as const),
+      counters: names.map((name) => [name, digits(name)] as const),
       items: ids.map((id) => [id, store.item(id)?.tenant ?? null] as const),
     })
   }
@@ -159,13 +167,18 @@ export class ShardReplica {
   }
 
   async digest({ tag }: { tag: string }): Promise<Digest> {
-    const { moving } = this.#copying(tag)
+    const kept = this.#copying(tag)
+    const { moving } = kept
+    const given = givenPart(kept)
     const sum = new DigestSum()
     for (const each of this.#options.view.in(flagsOf(moving.ranges))) {
       if (each === undefined) await nextTurn(this.#options.clock)
       else if (each.kind === 'item') sum.item(each.id, each.tenant)
-      else if (!isTotal(each.name)) sum.counter(each.name, String(each.value))
+      else if (!isElsewhere(each.name, given)) sum.counter(each.name, String(each.value))
     }
+    const digits = given && this.#partDigits(given)
+    // What is 0 is as good as not there.
+    if (given !== undefined && digits !== '0') sum.counter(encoder.encode(given.name), digits!)
     return this.#shown(tag, sum.digest)
   }
 
@@ -214,8 +227,12 @@ export class ShardReplica {
     }
   }
 
+  #partDigits({ open }: GivenPart): string {
+    return String(this.#options.store.value(open))
+  }
+
   /** @throws CounterError SLOTS_CONFLICT unless this replica goes by the map of the tag, and has a part in what is on its way */
-  #copying(tag: string): Kept & { readonly moving: Moving } {
+  #copying(tag: string): Copying {
     const { kept } = this.#options.custody
     const moving = kept?.map.moving
     if (kept === undefined || kept.map.tag !== tag || moving?.phase !== 'copy') throw passed(kept, tag)
@@ -240,6 +257,22 @@ export class ShardReplica {
     return found
   }
 }
+
+/** The part of the total that the sender gives along: under which name, and the bytes of the one that it has here. */
+interface GivenPart {
+  readonly name: string
+  readonly open: Uint8Array
+}
+
+/** undefined: none, or this is where it goes. */
+function givenPart({ moving: { part, from }, map, shard }: Copying): GivenPart | undefined {
+  if (part === undefined || shard !== from) return undefined
+  return { name: part, open: encoder.encode(openPart(map.eraOf(from))) }
+}
+
+/** Whether a counter is in no slot; or left here, of an earlier attempt, under the name of what is given now. */
+const isElsewhere = (name: Uint8Array, given: GivenPart | undefined): boolean =>
+  eraOf(name) !== undefined || (given !== undefined && strictUtf8.decode(name) === given.name)
 
 /** Lives of nodes; what is folded is known to every member, and what was heard of an original system nobody waits for. */
 function knownIn(vector: VersionVector): Known[] {

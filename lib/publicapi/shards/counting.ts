@@ -1,7 +1,7 @@
 // The handlers that count and read over shards: texts, keywords and named counters, in the shapes of a node. A text is tallied once, here; each
 // shard gets its names in one request, and all at once.
 
-import { TOTAL_NAME } from '../../cluster/index.ts'
+import { hasPart, isPart, TOTAL_NAME } from '../../cluster/index.ts'
 import type { Tally } from '../../text/index.ts'
 import { negotiate } from '../accept.ts'
 import { type CountingId, tallied } from '../counting.ts'
@@ -49,11 +49,7 @@ export function createShardsCounting(options: ShardsCountingOptions): Record<Cou
     async incrementCounter(exchange) {
       const start = writeAskOf(exchange)
       const { name, delta, fingerprint } = await intake.increment(exchange)
-      if (name === TOTAL_NAME) {
-        throw new Problem('name-invalid', `"${TOTAL_NAME}" is the one total, of which every shard has a part.`, {
-          fix: 'Add to it with POST /increment.',
-        })
-      }
+      if (isPart(encoder.encode(name))) throw partOfTotal(`"${name}"`)
       const ask = withOnce(start, fingerprint)
       const piece = { shard: shards.shardOf(name), body: encoder.encode(`{"delta":"${delta}"}`) }
       const parts = await shards.send([piece], { method: 'POST', path: exchange.path }, ask)
@@ -64,6 +60,10 @@ export function createShardsCounting(options: ShardsCountingOptions): Record<Cou
     async incrementCounters(exchange) {
       const ask = writeAskOf(exchange)
       const { items, ...filled } = await intake.increments(exchange)
+      if (hasPart(filled.tally)) {
+        scratch.release(filled.tally)
+        throw partOfTotal(`A name that begins with "${TOTAL_NAME}"`)
+      }
       return send(filled, ask, { status: 200, contentType: JSON_TYPE, body: `{"items":${items}}` })
     },
 
@@ -159,5 +159,10 @@ function counterJson(name: string, { value, lastKnown }: Gathered): string {
   const { digits, ageSeconds } = last
   return `${head},"lastKnown":{"value":${digits},"valueString":"${digits}","ageSeconds":${ageSeconds}}}`
 }
+
+const partOfTotal = (what: string): Problem =>
+  new Problem('name-invalid', `${what} is the one total, or a part of it that a shard has.`, {
+    fix: 'Add to it with POST /increment.',
+  })
 
 const json = (body: string, headers: Record<string, string>): Reply => ({ status: 200, contentType: JSON_TYPE, body, headers })
