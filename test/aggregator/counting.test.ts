@@ -100,6 +100,9 @@ test('what is wrong is refused as on a node, and nothing is sent', async ({ api 
     ['/v1/texts', `{"text":"${'x'.repeat(300)}"}`, 'name-too-long'],
     ['/v1/counters/a/increments', '{"delta":1.5}', 'body-invalid'],
     ['/v1/counters/the%20total/increments', '{"delta":1}', 'name-invalid'],
+    ['/v1/counters/the%20total%202/increments', '{"delta":1}', 'name-invalid'],
+    ['/v1/increments', '{"items":[{"name":"a"},{"name":"the total"}]}', 'name-invalid'],
+    ['/v1/increments', '{"items":[{"name":"the total {17} 3.0","delta":5}]}', 'name-invalid'],
   ]
   for (const [path, body, type] of cases) {
     const problem = await problemOf(await api.postJson(path, body))

@@ -1,5 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { SlotMap } from '../../lib/cluster/index.ts'
+import { closedPart } from '../../lib/cluster/total-parts.ts'
 import { Harness, problemOf } from './harness.ts'
 
 const test = suite('publicapi/total')
@@ -23,6 +25,21 @@ test('the total is the sum of what was added, in the shapes of the original', as
     '{"success":true,"shardId":0,"count":12}',
   )
   assert.is(await total(), '{"total":12}')
+})
+
+test('a shard adds to the part of its era, and shows the sum of that and the closed parts in its slots', async () => {
+  const name = (shard: number, era: number, slot: number) => closedPart(shard, era, (other) => other === slot)
+  const parts = [name(0, 0, 5), name(1, 0, 9_000), name(1, 1, 16_000)]
+  const slots = { map: SlotMap.read({ ...SlotMap.even(2).plain(), version: 7, parts }), shard: 1 }
+  await api.postJson('/increment', { value: 1000 })
+  for (const [index, part] of parts.entries()) {
+    await api.postJson(`/v1/counters/${encodeURIComponent(part)}/increments`, { delta: 10 ** index })
+  }
+  await api.slots.keep(slots)
+  assert.is(await total(), '{"total":110}', 'its own of era 0 is closed')
+  assert.is(await (await api.postJson('/increment', { value: 5 })).text(), '{"success":true,"shardId":0,"count":115}')
+  assert.is(await total(), '{"total":115}')
+  assert.is(await (await api.get('/v1/counters/the%20total%202', { Accept: 'text/plain' })).text(), '5')
 })
 
 test('without a body, or without a value, 1 is added', async () => {

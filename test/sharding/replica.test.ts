@@ -2,7 +2,7 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { freeze, handOver, release, type SlotMap, slotOf, slotsOfBatch, slotsOfIds } from '../../lib/cluster/index.ts'
+import { freeze, handOver, release, type SlotMap, slotOf, slotOfKey, slotsOfBatch, slotsOfIds } from '../../lib/cluster/index.ts'
 import { answerQuestion, withVersion } from '../../lib/sharding/index.ts'
 import { versionOf } from '../../lib/sharding/kept-replies.ts'
 import { batchOf, nameBytes, rejection } from '../persistence/harness.ts'
@@ -77,6 +77,94 @@ test('names on their way are written nowhere, those of others nowhere but at hom
     ],
   )
   assert.is(source.custody.refusal(slotsOfIds(['a'])), 'moved')
+})
+
+test('with the last slots of a shard its part of the total is frozen, given along, and another one begun', async () => {
+  const [first, last] = map.ranges[source.shard]![0]!
+  const all = { ranges: [[first, last]] as const, from: source.shard, to: target.shard }
+  const verdicts = (member: Member, key?: string) =>
+    ['the total', 'the total 1'].map((name) => member.custody.refusal(slotsOfBatch(batchOf({ [name]: 1 }), key)))
+  const value = (member: Member, name: string) => String(member.node.store.value(nameBytes(name)))
+  copy = freeze(map, all, { sender: 1, receiver: 1 })
+  const { part } = copy.moving!
+  await count(source, { 'the total': 7 })
+  await count(target, { 'the total': 1000 })
+  // Of an attempt that was given up.
+  await count(target, { [part!]: 99 })
+  await count(source, { [part!]: 98 })
+  await keep(copy)
+  assert.equal(
+    [verdicts(source), verdicts(target)],
+    [
+      ['frozen', 'frozen'],
+      [undefined, 'moved'],
+    ],
+  )
+  const page = await settle(source.replica.take({ tag: copy.tag, from: 0 }))
+  assert.equal(page.counters, [[part, '7']])
+  assert.equal((await settle(source.replica.find({ tag: copy.tag, names: [part!], ids: [] }))).counters, [[part, '7']])
+  await put(target, copy.tag, [...page.counters] as [string, string][])
+  await put(target, copy.tag, [...page.counters] as [string, string][])
+  assert.equal([value(target, part!), value(target, 'the total')], ['7', '1000'])
+  const digest = (member: Member) => settle(member.replica.digest({ tag: copy.tag }))
+  assert.equal(await digest(target), await digest(source))
+  assert.is((await digest(source)).counters, 1)
+  const settled = handOver(copy, 0, 1000)
+  await keep(settled)
+  assert.equal(
+    [verdicts(source), verdicts(target)],
+    [
+      ['moved', 'moved'],
+      [undefined, 'moved'],
+    ],
+  )
+  await keep(release(settled))
+  assert.equal(
+    [verdicts(source), verdicts(target)],
+    [
+      ['moved', 'moved'],
+      [undefined, 'moved'],
+    ],
+  )
+  await keep(
+    release(
+      handOver(
+        freeze(release(settled), { ranges: [[first, first]], from: target.shard, to: source.shard }, { sender: 1, receiver: 1 }),
+        0,
+        1000,
+      ),
+    ),
+  )
+  assert.equal(
+    [verdicts(source), verdicts(target)],
+    [
+      ['moved', undefined],
+      [undefined, 'moved'],
+    ],
+  )
+})
+
+test('a part that is 0 is as good as none', async () => {
+  const [range] = map.ranges[source.shard]!
+  copy = freeze(map, { ranges: [range!], from: source.shard, to: target.shard }, { sender: 1, receiver: 1 })
+  await keep(copy)
+  const digest = (member: Member) => settle(member.replica.digest({ tag: copy.tag }))
+  assert.is((await digest(source)).counters, 0)
+  assert.equal(await digest(target), await digest(source))
+})
+
+test('an addition to the total with a key is written where the slot of the key is', async () => {
+  await keep(copy)
+  const keys = Array.from({ length: 500 }, (_, index) => `k${index}`)
+  const moving = copy.moving!.ranges.map(([slot]) => slot)
+  const total = (member: Member, key: string) => member.custody.refusal(slotsOfBatch(batchOf({ 'the total': 1 }), key))
+  for (const key of keys) {
+    const owner = copy.shardOf(slotOfKey(key))
+    if (moving.includes(slotOfKey(key))) continue
+    for (const member of [source, target]) assert.is(total(member, key), owner === member.shard ? undefined : 'moved', key)
+  }
+  const frozen = Array.from({ length: 100_000 }, (_, index) => `k${index}`).find((key) => moving.includes(slotOfKey(key)))!
+  assert.equal([total(source, frozen), total(target, frozen)], ['frozen', 'frozen'])
 })
 
 test('a map is kept after the one that it was made from, and none that is older or of the same number', async () => {
