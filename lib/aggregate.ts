@@ -8,6 +8,7 @@ import { systemClock } from './base/clock.ts'
 import { createNameHash } from './base/hash.ts'
 import type { Logger } from './base/log.ts'
 import { type Random, systemRandom } from './base/random.ts'
+import type { SlotMap } from './cluster/index.ts'
 import { type ApiLogger, createMetrics, createShardsApi, findAssets, PublicServer, type Readiness } from './publicapi/index.ts'
 
 /** What an aggregator needs of the settings; lib/config.ts says what each means. */
@@ -129,11 +130,19 @@ export async function openAggregator(settings: AggregateSettings, parts: Aggrega
 
 /** Ready while one shard at least answers: reads say what is missing, and a write that needs a missing shard is refused. */
 function readinessOf(aggregator: Aggregator): Readiness {
+  const { map } = aggregator
+  let ready = false
   const checks = aggregator.view().map(({ shard, replicas }) => {
     const up = replicas.filter(({ state }) => state === 'up').length
     const down = replicas.find(({ state }) => state !== 'up')
     const detail = `${up} of ${replicas.length} in service${down === undefined ? '' : `; ${down.url}: ${down.detail}`}`
+    if (isSpare(map, shard)) return { name: `shard ${shard}`, ok: true, detail: `has nothing left and may be stopped; ${detail}` }
+    if (up > 0) ready = true
     return { name: `shard ${shard}`, ok: up > 0, detail }
   })
-  return { ready: checks.some(({ ok }) => ok), checks }
+  return { ready, checks }
 }
+
+/** Whether the shard was emptied, and nobody asks it about retries any more. */
+const isSpare = (map: SlotMap, shard: number): boolean =>
+  shard < map.shards && map.partsOf(shard).length === 0 && map.former.every((former) => former.shard !== shard)

@@ -3,7 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { onceOf } from '../../lib/aggregator/calls.ts'
-import { freeze, handOver, release, SlotMap, slotOfKey } from '../../lib/cluster/index.ts'
+import { forget, freeze, handOver, release, SlotMap, slotOfKey } from '../../lib/cluster/index.ts'
 import { Harness, problemOf } from '../publicapi/harness.ts'
 import { Sharded } from './harness.ts'
 
@@ -76,6 +76,11 @@ test('a shard that was emptied has no part of the total, is not added to, and ma
   for (let turn = 0; turn < 6; turn++) shards.add((await add(api, 1)).shardId)
   assert.equal([...shards].sort(), [0, 2])
   assert.is(await total(api), '{"total":117}')
+  const ready = async () => (await api.get('/readyz?verbose')).text()
+  assert.not(/nothing left/.test(await ready()), 'retries ask it still')
+  await keep(api, forget(emptied, 1_001, 1_000)!)
+  assert.is(await total(api), '{"total":117}')
+  assert.match(await ready(), /\[\+\] shard 1: has nothing left and may be stopped; 0 of 1 in service/)
 })
 
 test('what a shard had when it had other parts does not stand in for what it has now', async ({ api }) => {

@@ -179,6 +179,8 @@ test('the total stays exact while a shard is emptied, stopped, wiped and used ag
     assert.ok(clients.reads > reads && clients.additions > additions, 'all goes on')
     const complete = (await (await fetch(`${aggregator.url}/total`)).json()) as { complete?: boolean }
     assert.is(complete.complete, undefined, 'nothing is missing')
+    const ready = await (await fetch(`${aggregator.url}/readyz?verbose`)).text()
+    assert.match(ready, 'has nothing left and may be stopped')
 
     // Its memory is free; now it is a shard like a new one.
     rmSync(directory(1), { recursive: true })
