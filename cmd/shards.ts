@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { HttpShards } from '../lib/aggregator/index.ts'
 import { hold, systemClock } from '../lib/base/clock.ts'
 import { CounterError } from '../lib/base/errors.ts'
-import { type SlotMap, slotsToMove, widen } from '../lib/cluster/index.ts'
+import { forget, type SlotMap, slotsToMove, widen } from '../lib/cluster/index.ts'
 import { readSettings, type Settings } from '../lib/config.ts'
 import { type Leg, Mover, outlookOf, RemoteReplica, type Survey, type View } from '../lib/sharding/index.ts'
 import { readUrl } from './asked-node.ts'
@@ -147,7 +147,13 @@ async function remove({ mover, formerMs }: Asked, shard: number, dryRun: boolean
   }
   const end = await run(mover, survey, others, dryRun)
   if (end === undefined || end.sizeOf(shard) > 0) return
-  process.stdout.write(emptiedText(end, shard, formerMs))
+  const idle = end.moving === undefined ? forget(end, shard, systemClock.now(), formerMs) : undefined
+  if (idle === undefined) {
+    process.stdout.write(emptiedText(end, shard, formerMs))
+    return
+  }
+  await mover.offer(await mover.survey(), idle)
+  process.stdout.write(emptiedText(await mover.run({ members: others }), shard, formerMs))
 }
 
 async function rebalance({ mover }: Asked, dryRun: boolean): Promise<void> {

@@ -49,10 +49,11 @@ export function handOver(map: SlotMap, nowMs: number, keepMs: number): SlotMap {
   return SlotMap.read({ ...plain, version, shards, former, parts, moving: { ...moving, phase: 'settle' } })
 }
 
-/** The next version, without former owners whose time is over; undefined when there are none. */
-export function forget(map: SlotMap, nowMs: number, keepMs: number): SlotMap | undefined {
-  const former = map.former.filter(({ atMs }) => nowMs - atMs <= keepMs)
-  if (former.length === map.former.length) return undefined
+/** The next version, in which nobody asks a shard any more that has had slots; undefined when there is none, or its time is not over. */
+export function forget(map: SlotMap, shard: number, nowMs: number, keepMs: number): SlotMap | undefined {
+  const former = map.former.filter((entry) => entry.shard !== shard)
+  const isOver = map.former.every((entry) => entry.shard !== shard || nowMs - entry.atMs > keepMs)
+  if (former.length === map.former.length || !isOver) return undefined
   return SlotMap.read({ ...map.plain(), version: map.version + 1, former })
 }
 

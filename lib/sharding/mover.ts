@@ -7,7 +7,7 @@
 // the target knows what the others do - release.
 
 import { CounterError } from '../base/errors.ts'
-import { forget, freeze, handOver, type Moving, nextBatch, release, SlotMap } from '../cluster/index.ts'
+import { freeze, handOver, type Moving, nextBatch, release, SlotMap } from '../cluster/index.ts'
 import type { Contents, Digest, Known, ShardPort, View } from './port.ts'
 
 export interface MoverOptions {
@@ -124,10 +124,7 @@ export class Mover {
     }
     onBatch?.(map)
     const frozen = stop?.() ? undefined : this.#frozen(survey, members)
-    if (frozen !== undefined) return frozen
-    if (map.moving !== undefined) return release(map)
-    // Nobody is to ask those any more that may be gone by now.
-    return forget(map, this.#options.now(), this.#options.formerMs)
+    return frozen ?? (map.moving === undefined ? undefined : release(map))
   }
 
   /**

@@ -78,7 +78,7 @@ test('a shard that was emptied has no part of the total, is not added to, and ma
   assert.is(await total(api), '{"total":117}')
   const ready = async () => (await api.get('/readyz?verbose')).text()
   assert.not(/nothing left/.test(await ready()), 'retries ask it still')
-  await keep(api, forget(emptied, 1_001, 1_000)!)
+  await keep(api, forget(emptied, 1, 1_001, 1_000)!)
   assert.is(await total(api), '{"total":117}')
   assert.match(await ready(), /\[\+\] shard 1: has nothing left and may be stopped;/)
 })

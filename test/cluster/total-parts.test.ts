@@ -126,12 +126,21 @@ test('maps without closed parts have the tags that they had before there were an
   assert.is(moved.tag, '4.c2211de4ea22')
 })
 
-test('former owners whose time is over are forgotten, when there are any', () => {
+test('a former owner is forgotten when the time of all that it had is over', () => {
   const map = empty(SlotMap.even(2), 0, 1, 500)
-  assert.is(forget(map, 1500, 1000), undefined)
-  const next = forget(map, 1501, 1000)!
+  assert.is(forget(map, 0, 1500, 1000), undefined)
+  assert.is(forget(map, 1, 9999, 1000), undefined, 'it never gave any')
+  const next = forget(map, 0, 1501, 1000)!
   assert.equal([next.version, next.former, next.parts], [map.version + 1, [], map.parts])
-  assert.is(forget(next, 9999, 1000), undefined)
+  assert.is(forget(next, 0, 9999, 1000), undefined)
+  const later = empty(
+    SlotMap.read({ ...map.plain(), shards: [1, 0].map((from, shard) => ({ shard, ranges: map.ranges[from]! })) }),
+    0,
+    1,
+    1400,
+  )
+  assert.is(forget(later, 0, 1501, 1000), undefined, 'not all of it')
+  assert.is(forget(later, 0, 2401, 1000)!.former.length, 0)
 })
 
 test('of parts nothing is believed that does not fit', () => {

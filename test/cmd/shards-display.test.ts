@@ -17,7 +17,7 @@ test('of a shard that was emptied it is said until when retries ask it, and then
   const soon = emptiedText(map, 0, DAY_MS)
   assert.match(soon, /^shard 0 has nothing left: .* until 2024-05-07T07:08:09\.000Z \(COUNTER_IDEMPOTENCY_TTL\): let it run\./)
   assert.match(soon, 'Run this again afterwards, and then stop it.\n')
-  const late = emptiedText(forget(map, AT_MS + DAY_MS + 1, DAY_MS)!, 0, DAY_MS)
+  const late = emptiedText(forget(map, 0, AT_MS + DAY_MS + 1, DAY_MS)!, 0, DAY_MS)
   assert.match(late, 'Nobody asks it any more: it may be stopped. Keep its place in COUNTER_SHARDS.\n')
 })
 
