@@ -13,7 +13,6 @@ export type TotalFault =
   | 'a part is not frozen'
   | 'a shard adds to the same part for ever'
   | 'nobody asks who had the slot of a key'
-  | 'an addition with a key has no slot'
 
 const ok = (body: object, headers: ShardReply['headers'] = {}): ShardReply => ({
   status: 200,
@@ -123,8 +122,7 @@ export class TotalTransport implements ShardTransport {
   }
 
   *#slots(batch: ReturnType<typeof batchOf>, key: string | undefined): Generator<number> {
-    const own = this.#faults.has('an addition with a key has no slot') ? undefined : key
-    if (!this.#faults.has('a shard adds to the same part for ever')) yield* slotsOfBatch(batch, own)
+    if (!this.#faults.has('a shard adds to the same part for ever')) yield* slotsOfBatch(batch, key)
   }
 
   #shown(member: Member): number {

@@ -1,4 +1,5 @@
 // Random histories of the one total, with shards that are emptied and filled again, and planted faults that they find.
+// time limit: 300 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -39,16 +40,15 @@ test('nor between groups of replicas, of which any may be asked', async () => {
   await run(4, 2)
 })
 
-/** Each fault with the first of the histories that are run to find it, and how many. */
-const FAULTS: readonly [fault: TotalFault, seed: number, histories: number][] = [
-  ['a part is not frozen', 1, 10],
-  ['a shard adds to the same part for ever', 1, 10],
-  ['nobody asks who had the slot of a key', 1, 20],
-  ['an addition with a key has no slot', 31, 20],
+/** Each fault with how many histories are run to find it. */
+const FAULTS: readonly [fault: TotalFault, histories: number][] = [
+  ['a part is not frozen', 20],
+  ['a shard adds to the same part for ever', 20],
+  ['nobody asks who had the slot of a key', 40],
 ]
-for (const [fault, first, histories] of FAULTS) {
+for (const [fault, histories] of FAULTS) {
   test(`it is found when ${fault}`, async () => {
-    for (let seed = first; seed < first + histories; seed++) {
+    for (let seed = 1; seed <= histories; seed++) {
       const { wrong } = await runTotalHistory({ seed, replicas: 1, faults: [fault] })
       if (wrong.length > 0) return
     }
