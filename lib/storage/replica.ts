@@ -198,11 +198,20 @@ export class Replica {
     const { tentative } = this
     const { suspended } = tentative
     if (suspended !== undefined) {
-      // Somebody brought more of the former column than was here: what it has taken back is among that, or is not.
-      if (this.#vector.get(suspended.replica) > suspended.seq) tentative.clear()
+      // Somebody brought more of the former column than was here, or a later one: what was taken back is among that, or is not.
+      if (this.#vector.get(suspended.replica) > suspended.seq || this.#hasBeenSince(suspended.replica)) tentative.clear()
       else if (known.every(({ size }) => size > 0)) tentative.resume()
     }
     tentative.settle(known)
+  }
+
+  /** Whether the node has had an incarnation after that one, other than the present one: of which this directory knew nothing. */
+  #hasBeenSince({ node, incarnation }: ReplicaId): boolean {
+    for (const { replica } of this.#vector) {
+      const isLater = replica.node === node && isWriter(replica) && replica.incarnation > incarnation
+      if (isLater && replica.incarnation !== this.self.incarnation) return true
+    }
+    return false
   }
 
   /** How many of the batch's names in [from, to) have no row yet. Cost: a probe a name. */

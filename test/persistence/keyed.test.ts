@@ -333,4 +333,21 @@ test('what cannot be taken back while a new incarnation cannot be opened fails n
   assert.equal([two.value('a'), two.counts.tentativeWrites], [10, 0], 'it was opened, and nothing of the last one is taken back')
 })
 
+test('what a later incarnation has taken back is not taken back again by one that does not know of it', async () => {
+  const [one, two] = await bothCounted()
+  await two.machine.kill()
+  const image = two.machine.disk.image()
+  for (let life = 0; life < 2; life++) {
+    two.machine.disk.load(image)
+    await two.start()
+    await two.machine.settle(two.store.renew('not all could be asked', 0, true))
+    await two.hear(one)
+    two.store.settle([one.store.vector()])
+    await two.machine.rest()
+    await one.hear(two)
+    assert.equal([two.value('a'), two.counts.withdrawals, one.value('a')], [5, 1 - life, 5], `life ${life}`)
+    await two.machine.kill()
+  }
+})
+
 test.run()

@@ -168,7 +168,14 @@ const PLANTED: readonly Omit<Mutant, 'cluster'>[] = [
   {
     name: 'a new incarnation takes back what the last one has counted',
     file: 'lib/storage/replica.ts',
-    from: '    this.tentative.clear()\n',
+    from: '    else this.tentative.clear()\n',
+    to: '    else this.tentative.suspend({ replica: this.self, seq: this.#seq })\n',
+    test: KEYED_TEST,
+  },
+  {
+    name: 'a new incarnation does not ask whether there was one between',
+    file: 'lib/storage/replica.ts',
+    from: ' || this.#hasBeenSince(suspended.replica)',
     to: '',
     test: KEYED_TEST,
   },
