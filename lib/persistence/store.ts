@@ -3,7 +3,7 @@
 // Walk of a write: admit (room, names), increment (table, log), then the caller waits; see docs/ARCHITECTURE.md.
 
 import { assert } from '../base/assert.ts'
-import { ByteReader, ByteWriter } from '../base/bytes.ts'
+import { ByteReader, type ByteWriter } from '../base/bytes.ts'
 import { nextTurn } from '../base/clock.ts'
 import { CounterError } from '../base/errors.ts'
 import {
@@ -13,7 +13,6 @@ import {
   type Count,
   DELTA_VERSION,
   DecodedDelta,
-  encodeBatch,
   type HeardTotals,
   type Hearing,
   type Item,
@@ -31,22 +30,13 @@ import {
   TenantList,
   type TenantPage,
   type TenantQuery,
-  Tentative,
   type VersionVector,
   type WriteAt,
-  writeReply,
 } from '../storage/index.ts'
 import { diskFull, isDiskFull } from './disk.ts'
-import {
-  RECORD_DELTA,
-  RECORD_FOLD,
-  RECORD_HEADER_BYTES,
-  RECORD_MOVE,
-  RECORD_NOTES,
-  RECORD_ONCE,
-  RECORD_TENTATIVE,
-} from './frame.ts'
+import { RECORD_DELTA, RECORD_FOLD, RECORD_HEADER_BYTES, RECORD_MOVE, RECORD_NOTES, RECORD_ONCE } from './frame.ts'
 import { writeIdentity } from './identity.ts'
+import { KeyedWrites } from './keyed-writes.ts'
 import type { Lock } from './lock.ts'
 import type { Log } from './log.ts'
 import { writeMembers } from './members.ts'
@@ -54,7 +44,6 @@ import { type NoteChange, type Notes, noteBytes } from './notes.ts'
 import { Renewal } from './renewal.ts'
 import type { Snapshots } from './snapshots.ts'
 import { type Recovered, type StoreOptions, type StoreParts, start } from './start.ts'
-import { Withdrawals } from './withdrawals.ts'
 
 /** What the store says of itself while it runs. */
 export interface StoreStatus {
@@ -110,8 +99,6 @@ const FOLD_BYTES_MAX = RECORD_HEADER_BYTES + 30
 /** Bytes that JSON makes of one byte of a name at most: \u0001. */
 const ESCAPED_BYTES_MAX = 6
 const MICROSECONDS = 1000
-/** The share of the room for tentative writes that first attempts may take. */
-const FIRST_SHARE = 0.5
 
 export class Store {
   readonly #options: StoreOptions
@@ -130,9 +117,7 @@ export class Store {
   #closing: Promise<void> | undefined
   #refusal: Error | undefined
   readonly #renewal: Renewal
-  readonly #withdrawals: Withdrawals
-  /** Whether there are other members, which may count what was counted here. */
-  #hasOthers = false
+  readonly #keyed: KeyedWrites
   #savingMembers: Promise<void> = Promise.resolve()
   /** What the start found and did. */
   readonly recovered: Recovered
@@ -150,12 +135,9 @@ export class Store {
     this.#hiddenBefore = parts.replica.hiddenCells
     this.#renewal = new Renewal(parts.options, parts.replica, (to) => this.#move(to))
     const { replica, log } = parts
-    this.#withdrawals = new Withdrawals({
-      replica,
-      log,
-      logger: parts.options.logger,
-      admit: (batch) => this.#admitWithdrawal(batch),
-    })
+    const { logger, tentativeBytesMax } = parts.options
+    const admit = (batch: Batch) => this.#admitWithdrawal(batch)
+    this.#keyed = new KeyedWrites({ replica, log, logger, admit, tentativeBytesMax })
     if (parts.renewalDue) this.#renewal.ask('the disk was full when the node started', 0)
     this.recovered = parts.recovered
     this.failed = parts.failed
@@ -283,68 +265,16 @@ export class Store {
       await this.#log.settled()
       return { ...answer, replayed: false, at }
     }
-    const kept = this.#writeOnce(change, reply, once, batch && this.#keptBatch(batch, once))
+    const kept = this.#keyed.write(change, reply, once, batch)
     const at = this.#at
     await this.#log.settled()
-    this.#replica.replies.landed(kept)
+    this.#keyed.landed(kept)
     return { ...kept.reply, replayed: false, at }
-  }
-
-  /**
-   * The batch, when its write can be taken back: there are others who may count it too, and not too many such writes are kept already. Half
-   * of the room is for those that others may have counted before.
-   * @throws CounterError KEYS_UNSETTLED when there are too many and others may have counted this one
-   */
-  #keptBatch(batch: Batch, { key, failover: isTold }: Once): Uint8Array | undefined {
-    if (!this.#hasOthers) return undefined
-    const { replies, tentative } = this.#replica
-    const { tentativeBytesMax } = this.#options
-    // One that is known, and was not given again, has come here before what was counted.
-    const failover = isTold || replies.peek(key) !== undefined
-    const bytes = encodeBatch(batch)
-    if (tentative.bytes + Tentative.bytesOf(bytes.length) <= tentativeBytesMax * (failover ? 1 : FIRST_SHARE)) return bytes
-    if (!failover) return undefined
-    throw new CounterError(
-      'KEYS_UNSETTLED',
-      `${tentative.size} writes with an Idempotency-Key wait for a member that has not been heard for long, and take ${tentative.bytes} bytes; ` +
-        `at ${tentativeBytesMax} no write is taken that another node may have counted already`,
-      {
-        fix: 'start the member that is missing, or remove it for good: counter cluster remove; or raise COUNTER_TENTATIVE_BYTES_MAX',
-      },
-    )
   }
 
   /** The place of the newest own write. */
   get #at(): WriteAt {
     return { replica: this.#replica.self, seq: this.#replica.seq }
-  }
-
-  /** The reply lies before the delta in the record but is made after it, so the delta is made aside first. */
-  #writeOnce(
-    change: (writer: ByteWriter) => void,
-    reply: () => StoredReply,
-    once: Once,
-    batch: Uint8Array | undefined,
-  ): KeptReply {
-    const aside = new ByteWriter()
-    change(aside)
-    let answer: StoredReply
-    try {
-      answer = reply()
-    } catch (error) {
-      // A fault of ours; the counts have moved all the same, and the log must know.
-      this.#log.append(RECORD_DELTA, (writer) => writer.raw(aside.written()))
-      throw error
-    }
-    const { replies, tentative } = this.#replica
-    const kept = replies.add(once, answer, this.#at, batch !== undefined)
-    this.#log.append(batch === undefined ? RECORD_ONCE : RECORD_TENTATIVE, (writer) => {
-      if (batch !== undefined) writer.sized(batch)
-      writeReply(writer, kept)
-      writer.raw(aside.written())
-    })
-    if (batch !== undefined) tentative.add({ kept, batch })
-    return kept
   }
 
   /**
@@ -353,8 +283,7 @@ export class Store {
    * @throws CounterError KEY_IN_FLIGHT, KEY_REUSED
    */
   replay(once: Once, batch?: Batch): Promise<Incremented> | undefined {
-    const replica = this.#replica
-    const kept = replica.replies.find(once, (at) => (batch ? replica.holds(at, batch) : replica.knows(at)))
+    const kept = this.#keyed.find(once, batch)
     return kept && this.#again(kept)
   }
 
@@ -391,7 +320,8 @@ export class Store {
     const news = replica.merge(this.#decoded)
     this.#log.append(RECORD_DELTA, (writer) => writer.raw(delta))
     if (replica.seq > seq || replica.ownNews > ownNews) await this.renew('the last one was written elsewhere too')
-    if (replica.tentative.lost > 0) await this.#withdrawals.run()
+    const withdrawn = this.#keyed.withdraw()
+    if (withdrawn) await withdrawn
     await this.#log.settled()
     return news
   }
@@ -401,9 +331,7 @@ export class Store {
    * @param known of each other member, as far as all that it had counted by then is known here; nothing of one that was not heard yet
    */
   settle(known: readonly VersionVector[]): void {
-    this.#hasOthers = known.length > 0
-    this.#replica.settle(known)
-    if (this.#replica.tentative.lost > 0) void this.#withdrawals.run()
+    this.#keyed.settle(known)
   }
 
   /** Of a change that is stamped far ahead nobody could say for long which is the last. */
@@ -650,7 +578,7 @@ export class Store {
       tentativeWrites: this.#replica.tentative.size,
       tentativeBytes: this.#replica.tentative.bytes,
       withdrawalsDue: this.#replica.tentative.lost,
-      withdrawals: this.#withdrawals.count,
+      withdrawals: this.#keyed.withdrawals,
       writable: refusal === undefined,
       refusal: refusal?.message,
       logEnd: this.#log.end,

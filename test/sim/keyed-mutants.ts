@@ -8,7 +8,7 @@ const REPLIES = 'lib/storage/replies.ts'
 const SETTLING = 'lib/syncsrv/settling.ts'
 const SINCE = 'lib/storage/since.ts'
 const SNAPSHOT = 'lib/persistence/snapshot.ts'
-const STORE = 'lib/persistence/store.ts'
+const WRITES = 'lib/persistence/keyed-writes.ts'
 const TENTATIVE = 'lib/storage/tentative.ts'
 const WITHDRAWALS = 'lib/persistence/withdrawals.ts'
 const KEYED_TEST = 'test/persistence/keyed.test.ts'
@@ -36,20 +36,20 @@ const PLANTED: readonly Omit<Mutant, 'cluster'>[] = [
   },
   {
     name: 'writes with a key are never tentative',
-    file: STORE,
+    file: WRITES,
     from: 'if (!this.#hasOthers) return undefined',
     to: 'if (!this.#hasOthers || batch.count > 0) return undefined',
   },
   {
     name: 'what may have been counted elsewhere is counted for good when there is no room',
-    file: STORE,
+    file: WRITES,
     from: '    if (!failover) return undefined\n',
-    to: '    if (!failover || tentativeBytesMax > 0) return undefined\n',
+    to: '    if (!failover || bytesMax > 0) return undefined\n',
     test: KEYED_TEST,
   },
   {
     name: 'what is known to be counted elsewhere is counted for good when there is no room',
-    file: STORE,
+    file: WRITES,
     from: 'isTold || replies.peek(key) !== undefined',
     to: 'isTold || replies.peek(key) === null',
     test: KEYED_TEST,

@@ -235,8 +235,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no reply is kept with the change',
-    file: STORE,
-    from: '    this.#log.append(batch === undefined ? RECORD_ONCE : RECORD_TENTATIVE, (writer) => {\n',
+    file: 'lib/persistence/keyed-writes.ts',
+    from: '    this.#log.append(keptBatch === undefined ? RECORD_ONCE : RECORD_TENTATIVE, (writer) => {\n',
     to: '    this.#log.append(RECORD_DELTA, (writer) => {\n      if (writer.length >= 0) return writer.raw(aside.written())\n',
   },
   {
