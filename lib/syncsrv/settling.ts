@@ -5,7 +5,8 @@ import { VersionVector } from '../storage/index.ts'
 import type { Site } from './site.ts'
 
 interface Heard {
-  readonly incarnation: number
+  /** Of which process: another one may have lost what this one knew. */
+  readonly life: string
   /** What the member knew at a moment up to which everything of it is known here. */
   settled: VersionVector
   /** What it knew at a later moment, with which this node has yet to catch up. */
@@ -38,10 +39,9 @@ export class Settling {
     const { options, peers } = this.#site
     const peer = peers.find(node)
     if (peer === undefined) return
-    const { incarnation, vector } = peer
+    const { life, vector } = peer
     let heard = this.#heard.get(node)
-    // What an earlier incarnation knew may have gone with its disk.
-    if (heard === undefined || heard.incarnation !== incarnation) heard = { incarnation, settled: NOTHING, ahead: undefined }
+    if (heard?.life !== life) heard = { life, settled: NOTHING, ahead: undefined }
     this.#heard.set(node, heard)
     const own = options.store.vector()
     heard.ahead ??= vector

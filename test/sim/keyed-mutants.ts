@@ -120,8 +120,8 @@ const PLANTED: readonly Omit<Mutant, 'cluster'>[] = [
   {
     name: 'what an earlier life of a member knew is settled',
     file: SETTLING,
-    from: ' || heard.incarnation !== incarnation',
-    to: '',
+    from: 'if (heard?.life !== life) heard',
+    to: 'if (heard === undefined) heard',
     test: 'test/syncsrv/settling.test.ts',
   },
   {

@@ -20,7 +20,7 @@ function siteOf(others: number[]) {
   let listener: (node: number) => void = () => {}
   let told: readonly VersionVector[] = []
   let own = vectorOf({})
-  const peers = new Map<number, { readonly incarnation: number; readonly vector: VersionVector }>()
+  const peers = new Map<number, { readonly life: string; readonly vector: VersionVector }>()
   const site = {
     options: {
       store: {
@@ -42,8 +42,8 @@ function siteOf(others: number[]) {
     knows: (known: Record<number, number>) => {
       own = vectorOf(known)
     },
-    hear: (node: number, known: Record<number, number>, incarnation = 7) => {
-      peers.set(node, { incarnation, vector: vectorOf(known) })
+    hear: (node: number, known: Record<number, number>, life = 'a') => {
+      peers.set(node, { life, vector: vectorOf(known) })
       listener(node)
     },
     told: () => told.map((vector) => [1, 2, 3].map((node) => vector.get({ node, incarnation: 7 })).join(' ')),
@@ -81,13 +81,22 @@ test('of a member that is always ahead what it knew at a moment counts when this
   assert.equal(told(), ['6 11 0'])
 })
 
-test('what an earlier incarnation knew may be lost', () => {
+test('what an earlier process of a member knew may be lost', () => {
   const { hear, knows, told } = siteOf([2])
   knows({ 1: 5, 2: 9 })
   hear(2, { 1: 5, 2: 9 })
   assert.equal(told(), ['5 9 0'])
-  hear(2, { 2: 9, 3: 1 }, 8)
+  hear(2, { 2: 9, 3: 1 }, 'b')
   assert.equal(told(), ['0 0 0'])
+})
+
+test('a member that has lost what it was ahead with is not waited for', () => {
+  const { hear, knows, told } = siteOf([2])
+  knows({ 1: 5 })
+  hear(2, { 1: 4, 2: 9 })
+  assert.equal(told(), ['0 0 0'])
+  hear(2, { 1: 5 }, 'b')
+  assert.equal(told(), ['5 0 0'])
 })
 
 test('who has left is not waited for', () => {
