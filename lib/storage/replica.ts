@@ -127,9 +127,10 @@ export class Replica {
 
   /** The same; of a large batch only the vector is asked. */
   #holdsEncoded(at: WriteAt, batch: Uint8Array): boolean {
-    if (batch.length > HELD_BATCH_BYTES) return this.knows(at)
+    if (this.knows(at)) return true
+    if (batch.length > HELD_BATCH_BYTES) return false
     const reader = new ByteReader(batch, 0, batch.length, 'LOG_CORRUPT', 'batch of a tentative write')
-    return this.knows(at) || this.holds(at, decodeBatch(reader, this.table.hash))
+    return this.holds(at, decodeBatch(reader, this.table.hash))
   }
 
   /** The greatest incarnation of the node that is known here, in a column or the vector, and was not made of a list; or 0. */

@@ -96,12 +96,9 @@ export class Tentative {
   }
 
   /** The write at a place has been withdrawn: as a log says. */
-  withdrawn({ replica, seq }: WriteAt, key: string): void {
+  withdrawn(at: WriteAt, key: string): void {
     const write = this.#writes.get(key)
-    if (write === undefined) return
-    const { origin } = write.kept
-    if (origin.seq === seq && origin.replica.node === replica.node && origin.replica.incarnation === replica.incarnation)
-      this.#forget(write)
+    if (write !== undefined && isSameWrite(write.kept.origin, at)) this.#forget(write)
   }
 
   /**
