@@ -166,21 +166,19 @@ async function rebalance({ mover }: Asked, dryRun: boolean): Promise<void> {
 
 /** Shows the plan and carries it out. Resolves with the last map; undefined after a dry run. */
 async function run(mover: Mover, survey: Survey, members: readonly number[], dryRun: boolean): Promise<SlotMap | undefined> {
-  process.stdout.write(planText(outlookOf(survey, members)))
-  if (dryRun) return undefined
-  let stopped = false
-  const stop = (): void => {
-    stopped = true
-    process.stderr.write('\nends after this batch; a second signal ends it at once\n')
+  const plan = planText(outlookOf(survey, members))
+  if (dryRun) {
+    process.stdout.write(plan)
+    return undefined
   }
-  process.once('SIGINT', stop)
-  process.once('SIGTERM', stop)
+  const signals = new Signals()
+  process.stdout.write(plan)
   const display = new ShardsDisplay(slotsToMove(survey.map, members))
   try {
     const map = await mover.run({
       members,
       onBatch: (now) => display.show(slotsToMove(now, members)),
-      stop: () => stopped,
+      stop: () => signals.stopped,
     })
     display.end()
     const left = slotsToMove(map, members)
@@ -190,8 +188,24 @@ async function run(mover: Mover, survey: Survey, members: readonly number[], dry
     display.end()
     throw error
   } finally {
-    process.off('SIGINT', stop)
-    process.off('SIGTERM', stop)
+    signals.over = true
+  }
+}
+
+/** Takes the first signal from here to the end of the process: one that comes when the run is over does not change how it ends. */
+class Signals {
+  stopped = false
+  /** The run has come to its end. */
+  over = false
+
+  constructor() {
+    process.once('SIGINT', this.#take)
+    process.once('SIGTERM', this.#take)
+  }
+
+  #take = (): void => {
+    this.stopped = true
+    if (!this.over) process.stderr.write('\nends after this batch; a second signal ends it at once\n')
   }
 }
 

@@ -205,6 +205,8 @@ test('each write counts exactly once while slots move and whoever takes part is 
         killed.push(`${role} in ${phase}`)
         // The next run goes on in the middle of what this one leaves; this one, where it lives, goes on for a while or says who is missing.
         await pause(300)
+        // Before it has printed its plan it has done nothing, and ends by the signal like any other program.
+        await Promise.race([mover.printed(/(gives|even)/), mover.exited])
         mover.child.kill('SIGINT')
         const { code } = await mover.exited
         const said = mover.stderr()
