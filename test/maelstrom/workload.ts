@@ -1,5 +1,5 @@
 // One run: nodes as processes, clients that add and read, trouble meanwhile, then healing, quiet, and the last reads. What comes out is
-// judged by checkCounter; a run in which the troubles asked for did not happen proves nothing and is void.
+// judged by checkCounter; a run in which the troubles asked for did not happen proves nothing: it goes on for longer, and is void in the end.
 
 import type { Random } from '../../lib/base/random.ts'
 import { seededRandom } from '../../lib/base/random.ts'
@@ -13,6 +13,7 @@ import { type Trouble, Troubles } from './trouble.ts'
 export interface RunOptions {
   readonly workload: 'pn-counter' | 'g-counter'
   readonly nodes: number
+  /** At least; until enough was done and went wrong, it goes on for up to LONGER_MAX times as long. */
   readonly seconds: number
   readonly seed: number
   readonly troubles: readonly Trouble[]
@@ -34,6 +35,9 @@ export interface RunResult {
   readonly logs: string
 }
 
+/** On a slow machine, or by chance, a run needs so many times as long to see enough. */
+const LONGER_MAX = 4
+const LOOK_MS = 1000
 const CLIENTS = 2
 /** After an answer a client waits up to this long. */
 const THINK_MS = 15
@@ -68,16 +72,22 @@ export async function runWorkload(options: RunOptions): Promise<RunResult> {
     await Promise.all(members.map((member) => member.start(control)))
     const clients = new Clients(options, network, nodes, history, random)
     const troubles = new Troubles({ troubles: options.troubles, members, network, control, random })
+    const counts = () => ({ ...countsOf(history), kills: troubles.kills, partitions: troubles.partitions, ...network.counts })
     await pause(options.seconds * 1000)
+    for (let more = 0; more < (LONGER_MAX - 1) * options.seconds * 1000; more += LOOK_MS) {
+      // Of what is under way it is not known yet whether it stays unknown.
+      const { addsUnknown, ...sure } = counts()
+      if (voidsOf(options, { ...sure, addsUnknown: addsUnknown - clients.size }).length === 0) break
+      await pause(LOOK_MS)
+    }
     await Promise.all([clients.stop(), troubles.stop()])
     network.heal()
     const agreedMs = await untilQuiet(control, nodes)
     await readFinals(control, nodes, history)
-    const counts = { ...countsOf(history), kills: troubles.kills, partitions: troubles.partitions, ...network.counts, agreedMs }
     return {
       breaches: [...network.breaches, ...checkCounter(history.operations, { nodes, grows: options.workload === 'g-counter' })],
-      voids: voidsOf(options, counts),
-      counts,
+      voids: voidsOf(options, counts()),
+      counts: { ...counts(), agreedMs },
       logs: members.map(({ id, stderr }) => `--- ${id}\n${stderr}`).join('\n'),
     }
   } finally {
@@ -92,6 +102,8 @@ class Clients {
   readonly #history: History
   readonly #random: Random
   readonly #workload: RunOptions['workload']
+  /** How many there are, each with one operation under way at most. */
+  readonly size: number
   #over = false
 
   constructor(options: RunOptions, network: Network, nodes: readonly string[], history: History, random: Random) {
@@ -100,6 +112,7 @@ class Clients {
     this.#workload = options.workload
     const each = options.clients ?? CLIENTS
     const all = nodes.flatMap((node) => Array.from({ length: each }, () => node))
+    this.size = all.length
     this.#work = Promise.all(all.map((node, index) => this.#run(new Client(`c${index + 1}`, network), node)))
   }
 
@@ -169,7 +182,7 @@ function countsOf(history: History) {
   }
 }
 
-/** Why a run proves nothing: fewer of something than a run of this length must have. */
+/** Why a run proves nothing: fewer of something than one of `seconds` must have. */
 function voidsOf(
   { seconds, troubles, nodes }: RunOptions,
   counts: ReturnType<typeof countsOf> & NetworkCounts & { kills: number },

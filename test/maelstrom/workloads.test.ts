@@ -1,6 +1,6 @@
 // Maelstrom's workloads on real processes, cut off from each other, with lost messages and kill -9 (docs/decisions/0010); and the same with a
 // node that acknowledges too early, which must not pass.
-// time limit: 240 s
+// time limit: 400 s
 // SECONDS=120 SEED=7 makes them long runs.
 
 import { suite } from 'uvu'
@@ -22,11 +22,7 @@ function assertHolds({ breaches, voids, counts, logs }: RunResult): void {
 for (const workload of ['pn-counter', 'g-counter'] as const) {
   test(`${workload} holds through partitions, loss, delay and kills of ${SECONDS} s`, async () => {
     const command = [...(await buildCounter()), 'maelstrom'] as const
-    const run = (seed: number) => runWorkload({ workload, nodes: 3, seconds: SECONDS, seed, troubles: TROUBLES, command })
-    const first = await run(seed)
-    // Chance may have brought too little of one kind of trouble: then it has shown less than it should, and is run again.
-    const isVoid = first.breaches.length === 0 && first.voids.length > 0
-    assertHolds(isVoid ? await run(seed + 1) : first)
+    assertHolds(await runWorkload({ workload, nodes: 3, seconds: SECONDS, seed, troubles: TROUBLES, command }))
   })
 }
 
@@ -35,13 +31,14 @@ test('a node that acknowledges before its log is on disk does not pass, and the 
   const options = { workload: 'pn-counter', nodes: 2, clients: 6, seconds: 8, seed, troubles: ['kill'] } as const
   const careful = await runWorkload({ ...options, command })
   assertHolds(careful)
-  const hasty = await runWorkload({ ...options, command: [...command, 'hasty'] })
-  // Who answers at once leaves nobody in doubt, so there may be no add of which nothing is known.
-  assert.equal(
-    hasty.voids.filter((why) => !why.includes('addsUnknown')),
-    [],
-  )
-  assert.match(hasty.breaches.join('\n'), /shows .* outside|shows .* in the end, and possible/)
+  const breaches: string[] = []
+  // Who answers at once leaves nobody in doubt: such a run goes on for as long as it may. Whether a kill falls between an answer and its write is
+  // up to chance.
+  for (let attempt = 0; attempt < 3 && breaches.length === 0; attempt++) {
+    const hasty = await runWorkload({ ...options, seconds: 3, seed: seed + attempt, command: [...command, 'hasty'] })
+    breaches.push(...hasty.breaches)
+  }
+  assert.match(breaches.join('\n'), /shows .* outside|shows .* in the end, and possible/)
 })
 
 test.run()
