@@ -5,7 +5,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -14,13 +13,13 @@ import { seededRandom, systemRandom } from '../../lib/base/random.ts'
 import { nodeDisk, Store, takeLock } from '../../lib/persistence/index.ts'
 import { createLegacyClient, LegacyBridge } from '../../lib/syncsrv/index.ts'
 import { batchOf, hash, nameBytes, plainReply, SaidLogger } from '../persistence/harness.ts'
+import { freePort } from '../support/fault-proxy.ts'
 import { serveOriginal } from '../support/original.ts'
-import { temporaryDirectory } from '../support/process.ts'
+import { PATIENCE_MS, temporaryDirectory } from '../support/process.ts'
 
 const BINARY = process.env.ORIGINAL_BINARY
 /** The real one pushes every two seconds. */
 const INTERVAL_MS = BINARY === undefined ? 100 : 2000
-const PATIENCE_MS = 60_000
 
 const test = suite('e2e/original')
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
@@ -137,22 +136,9 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
   }
 }
 
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createTcpServer()
-      await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-      return server
-    }),
-  )
-  const ports = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))))
-  return ports
-}
-
 test(`originals${BINARY === undefined ? ' (stand-ins)' : ''} and our node count side by side, and after a restart of each`, async () => {
   const { path, remove } = temporaryDirectory()
-  const [ourSync, ...ports] = (await freePorts(5)) as [number, number, number, number, number]
+  const [ourSync, ...ports] = (await Promise.all(Array.from({ length: 5 }, freePort))) as [number, number, number, number, number]
   const url = (port: number): string => `http://127.0.0.1:${port}`
   const first = () => startOriginal(1, [ports[0], ports[1]], [url(ourSync), url(ports[3])], join(path, 'first'))
   const second = () => startOriginal(2, [ports[2], ports[3]], [url(ourSync), url(ports[1])], join(path, 'second'))

@@ -178,6 +178,11 @@ test('a connection that is reset while its end is on the way is gone, and leaves
     assert.ok(openSockets() <= before, `${openSockets()} sockets are open, ${before} were before`)
   }))
 
+test('a port is given once, so that a node that is down finds its own again', async () => {
+  const ports = await Promise.all(Array.from({ length: 20 }, freePort))
+  assert.is(new Set(ports).size, ports.length)
+})
+
 test('nobody behind it is a connection that breaks off', async () => {
   const proxy = await FaultProxy.open({ target: await freePort(), random: seededRandom(1) })
   const line = new Line(proxy.port)
