@@ -25,7 +25,6 @@ async function end(api: Sharded, shard: number): Promise<void> {
   await untilAgreed(
     async () => (await api.get('/readyz?verbose')).text(),
     (text) => text.includes(`[-] shard ${shard}`),
-    10_000,
   )
 }
 

@@ -87,7 +87,6 @@ test('a keyed write is refused beforehand only when no replica is in service', a
   await untilAgreed(
     async () => (await api.get('/readyz')).status,
     (status) => status === 503,
-    10_000,
   )
   const problem = await problemOf(await send(api, 'key'))
   assert.is(problem.type, '/problems/shards-missing')

@@ -1,7 +1,7 @@
 // What tests of clusters ask of running nodes: counts by the API of the original, the members, metrics; and waiting until an answer is as it
 // should be, with a limit.
 
-import type { NodeProcess } from '../support/process.ts'
+import { type NodeProcess, PATIENCE_MS } from '../support/process.ts'
 
 export interface MemberView {
   readonly node: number
@@ -62,13 +62,8 @@ export async function metricOf({ url }: Asked, name: string, label = ''): Promis
  * @param what for the message: what was waited for
  * @throws Error when time is up, with the last answer
  */
-export async function until<T>(
-  what: string,
-  ask: () => T | Promise<T>,
-  holds: (answer: T) => boolean,
-  limitMs = 15_000,
-): Promise<T> {
-  const endMs = performance.now() + limitMs
+export async function until<T>(what: string, ask: () => T | Promise<T>, holds: (answer: T) => boolean): Promise<T> {
+  const endMs = performance.now() + PATIENCE_MS
   for (;;) {
     let last: unknown
     try {
@@ -78,23 +73,18 @@ export async function until<T>(
     } catch (error) {
       last = error
     }
-    if (performance.now() > endMs) throw new Error(`${what}: not within ${limitMs} ms. Last: ${last}`)
+    if (performance.now() > endMs) throw new Error(`${what}: not within ${PATIENCE_MS} ms. Last: ${last}`)
     await new Promise((done) => setTimeout(done, 25))
   }
 }
 
 /** Waits until each of the nodes reads the same. */
-export async function untilAllRead(
-  nodes: readonly Asked[],
-  expected: Readonly<Record<string, number>>,
-  limitMs?: number,
-): Promise<void> {
+export async function untilAllRead(nodes: readonly Asked[], expected: Readonly<Record<string, number>>): Promise<void> {
   const words = Object.keys(expected)
   const wanted = JSON.stringify(nodes.map(() => expected))
   await until(
     `all read ${JSON.stringify(expected)}`,
     () => Promise.all(nodes.map((node) => read(node, words))),
     (all) => JSON.stringify(all) === wanted,
-    limitMs,
   )
 }

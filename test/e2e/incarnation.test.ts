@@ -49,7 +49,7 @@ const incarnationOf = async (node: ClusterNode): Promise<number> => (await clust
 async function untilAllAlive(): Promise<void> {
   const seen = () => Promise.all(cluster.nodes.map((node) => statesOf(at(node))))
   const areAlive = (states: Record<number, string>) => cluster.nodes.every(({ id }) => states[id] === 'alive')
-  await until('all are alive', seen, (all) => all.every(areAlive), 40_000)
+  await until('all are alive', seen, (all) => all.every(areAlive))
 }
 
 /** Writes on a node, one after the other, all of which must be acknowledged. */
@@ -67,7 +67,7 @@ async function write(node: ClusterNode, count: number): Promise<void> {
 async function untilLedgerHolds(nodes: readonly ClusterNode[] = cluster.nodes): Promise<void> {
   const hots = () => Promise.all(nodes.map(async ({ publicPort }) => (await readCounts(publicPort, [HOT])).get(HOT)!))
   const acknowledged = ledger.count('acknowledged')
-  await until(`all have ${acknowledged}`, hots, (all) => all.every((hot) => hot === all[0] && hot >= acknowledged), 40_000)
+  await until(`all have ${acknowledged}`, hots, (all) => all.every((hot) => hot === all[0] && hot >= acknowledged))
   for (const { id, publicPort } of nodes)
     assert.equal(await ledger.check((names) => readCounts(publicPort, names)), [], `node ${id}`)
 }
@@ -215,8 +215,8 @@ test(`${RESTARTS} restarts while a member is down leave no more memory behind th
 
   await cluster.start(c)
   const folds = () => Promise.all(cluster.nodes.map((node) => metricOf(at(node), 'counter_folds_total')))
-  await until('all have folded', folds, (all) => all.every((count) => count > 0), 40_000)
-  await until('the memory is free again', tableBytes, (all) => all.every((bytes) => bytes < 1.5 * first), 40_000)
+  await until('all have folded', folds, (all) => all.every((count) => count > 0))
+  await until('the memory is free again', tableBytes, (all) => all.every((bytes) => bytes < 1.5 * first))
   console.log(`${first} bytes of table, ${peak} with ${RESTARTS} columns more, ${await tableBytes()} after they were folded`)
   for (const { publicPort } of cluster.nodes) {
     assert.equal(

@@ -49,9 +49,9 @@ const at = ({ process }: ClusterNode): NodeProcess => process!
 const batch = (from: number, to: number, tenant: string): NewItem[] =>
   Array.from({ length: to - from }, (_, index) => ({ id: `item-${from + index}`, tenant }))
 
-async function untilStates(node: ClusterNode, states: Record<number, string>, limitMs?: number): Promise<void> {
+async function untilStates(node: ClusterNode, states: Record<number, string>): Promise<void> {
   const holds = (seen: Record<number, string>) => Object.entries(states).every(([id, state]) => seen[Number(id)] === state)
-  await until(`node ${node.id} sees ${JSON.stringify(states)}`, () => statesOf(at(node)), holds, limitMs)
+  await until(`node ${node.id} sees ${JSON.stringify(states)}`, () => statesOf(at(node)), holds)
 }
 
 /** All tenants of a node and their counts, by the listing and each by the original's API. */

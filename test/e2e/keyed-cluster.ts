@@ -8,9 +8,6 @@ import type { Command } from '../support/process.ts'
 import { clusterOf, metricOf, until } from './asking.ts'
 import type { Orders } from './keyed-orders.ts'
 
-/** For a condition that holds in a second or two. */
-export const LIMIT_MS = 30_000
-
 const ENV = {
   COUNTER_SYNC_INTERVAL: '100ms',
   COUNTER_SYNC_TIMEOUT: '500ms',
@@ -31,7 +28,6 @@ export async function startCluster(random: Random, command: Command): Promise<Cl
     'each has heard both others',
     () => Promise.all(cluster.nodes.map(heard)),
     (counts) => counts.every((count) => count === cluster.nodes.length - 1),
-    LIMIT_MS,
   )
   return cluster
 }
@@ -49,7 +45,7 @@ export async function untilOnce(nodes: readonly ClusterNode[], orders: Orders, .
       sentences.map((sentence) => `on node ${nodes[index]!.id} ${sentence}`),
     )
   const unsettled = () => sumOf(nodes, 'counter_tentative_writes')
-  await until('all nodes have counted each once', breaches, ({ length }) => length === 0, LIMIT_MS)
-  await until('all writes are settled', unsettled, (count) => count === 0, LIMIT_MS)
+  await until('all nodes have counted each once', breaches, ({ length }) => length === 0)
+  await until('all writes are settled', unsettled, (count) => count === 0)
   assert.equal(await breaches(), [])
 }

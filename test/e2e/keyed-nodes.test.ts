@@ -9,7 +9,7 @@ import type { Cluster, ClusterNode } from '../support/cluster.ts'
 import { Connection } from '../support/load.ts'
 import { until } from './asking.ts'
 import { buildCounter } from './built.ts'
-import { LIMIT_MS, startCluster, sumOf, untilOnce } from './keyed-cluster.ts'
+import { startCluster, sumOf, untilOnce } from './keyed-cluster.ts'
 import { asFailover, Clients, isReplay, type Order, Orders } from './keyed-orders.ts'
 
 const test = suite('e2e/keyed-nodes')
@@ -94,7 +94,7 @@ test('when all nodes are killed before they hear of what the others have counted
     // And some that are under way.
     for (const { publicPort } of nodes) writers.push(new Clients(publicPort, orders, 4))
     const answered = () => writers.map((clients) => clients.answeredFrom(ORDERS).length)
-    await until('there are writes', answered, (counts) => counts.every((count) => count >= 10), LIMIT_MS)
+    await until('there are writes', answered, (counts) => counts.every((count) => count >= 10))
     await Promise.all(nodes.map((node) => cluster.end(node)))
 
     cluster.heal()

@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert'
 import { seededRandom } from '../../lib/base/random.ts'
 import { Ledger } from '../support/ledger.ts'
 import { Connection, readCounts, retryUntilAnswered, Writers } from '../support/load.ts'
-import { type NodeProcess, startNode, temporaryDirectory } from '../support/process.ts'
+import { type NodeProcess, PATIENCE_MS, startNode, temporaryDirectory } from '../support/process.ts'
 import { buildCounter } from './built.ts'
 
 const CYCLES = Number(process.env.CYCLES ?? 100)
@@ -37,7 +37,7 @@ test(`no acknowledged increment is lost and none counts twice in ${CYCLES} cycle
   const command = await buildCounter()
   const { path: dataDir, remove } = temporaryDirectory()
   const ledger = new Ledger({ keyedEvery: 3 })
-  const start = (readyMs = 30_000) => startNode({ dataDir, env: ENV, command, readyMs })
+  const start = (readyMs = PATIENCE_MS) => startNode({ dataDir, env: ENV, command, readyMs })
   let hits = 0
   let retried = 0
   let seenSnapshots = 0

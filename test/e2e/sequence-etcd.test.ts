@@ -8,7 +8,7 @@ import { seededRandom } from '../../lib/base/random.ts'
 import { checkHistory } from '../sequence/history.ts'
 import { Cluster, type ClusterNode } from '../support/cluster.ts'
 import { ask, type Etcd, etcdProgram, startEtcd } from '../support/etcd.ts'
-import { type Command, runToEnd } from '../support/process.ts'
+import { type Command, PATIENCE_MS, runToEnd } from '../support/process.ts'
 import { buildCounter } from './built.ts'
 import { runSequenceClients } from './sequence-load.ts'
 
@@ -30,9 +30,9 @@ const below = (limit: number): number => random.uint32() % limit
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
 const urlOf = ({ process }: ClusterNode): string | undefined => process?.url
 
-/** The text of a reply that is fine, within half a minute. */
+/** The text of a reply that is fine, once there is one. */
 async function eventually(ask: () => Promise<Response>): Promise<string> {
-  for (const deadline = performance.now() + 30_000; ; await pause(100)) {
+  for (const deadline = performance.now() + PATIENCE_MS; ; await pause(100)) {
     const reply = await ask().catch(() => undefined)
     const text = await reply?.text()
     if (reply?.ok) return text!

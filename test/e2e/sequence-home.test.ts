@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert'
 import { seededRandom } from '../../lib/base/random.ts'
 import { checkHistory, type Seen } from '../sequence/history.ts'
 import { Cluster, type ClusterNode } from '../support/cluster.ts'
-import { runToEnd } from '../support/process.ts'
+import { PATIENCE_MS, runToEnd } from '../support/process.ts'
 import { buildCounter } from './built.ts'
 import { runSequenceClients, type SequenceSeen } from './sequence-load.ts'
 
@@ -31,9 +31,9 @@ const below = (limit: number): number => random.uint32() % limit
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
 const urlOf = ({ process }: ClusterNode): string | undefined => process?.url
 
-/** The reply of a node that gives numbers again, within half a minute. */
+/** The reply of a node that gives numbers again. */
 async function eventually(ask: () => Promise<Response>): Promise<Response> {
-  for (const deadline = performance.now() + 30_000; ; await pause(100)) {
+  for (const deadline = performance.now() + PATIENCE_MS; ; await pause(100)) {
     const reply = await ask().catch(() => undefined)
     if (reply?.ok) return reply
     if (performance.now() > deadline) throw new Error(`no numbers: ${await reply?.text()}`)

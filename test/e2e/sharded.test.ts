@@ -84,7 +84,6 @@ test('three shards and an aggregator: added evenly, summed, honest when one is k
     await untilAgreed(
       () => total(node.url),
       ({ complete }) => complete === false,
-      10_000,
     )
     const without = await total(node.url)
     assert.is(without.total, 91)
@@ -104,14 +103,12 @@ test('three shards and an aggregator: added evenly, summed, honest when one is k
     await untilAgreed(
       () => total(node.url),
       (seen) => seen.total === 97 && seen.complete === undefined,
-      10_000,
     )
   } finally {
     await node.end('SIGKILL')
     await untilAgreed(
       async () => shardsOf(node).filter(({ pid }) => isAlive(pid)),
       (left) => left.length === 0,
-      15_000,
     )
     remove()
   }
@@ -126,7 +123,6 @@ test('when the command itself is killed its shards end too', async () => {
   await untilAgreed(
     async () => pids.filter(isAlive),
     (left) => left.length === 0,
-    15_000,
   )
   remove()
 })

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type Body, type Message, writeMessage } from '../../lib/maelstrom/message.ts'
-import { type Command, cleanEnvironment } from '../support/process.ts'
+import { type Command, cleanEnvironment, PATIENCE_MS } from '../support/process.ts'
 import type { Network } from './network.ts'
 
 export interface MemberOptions {
@@ -13,8 +13,6 @@ export interface MemberOptions {
   readonly command: Command
   readonly env: Readonly<Record<string, string>>
 }
-
-const INIT_MS = 30_000
 
 export class Member {
   readonly #options: MemberOptions
@@ -58,7 +56,7 @@ export class Member {
       this.#child = undefined
       network.breaches.push(`${id} ended by itself (${signal ?? `exit code ${code}`}):\n${this.#stderr}`)
     })
-    const answer = await control.ask(id, { type: 'init', node_id: id, node_ids: nodes }, INIT_MS)
+    const answer = await control.ask(id, { type: 'init', node_id: id, node_ids: nodes }, PATIENCE_MS)
     if (answer?.type !== 'init_ok') throw new Error(`${id} answers init with ${JSON.stringify(answer)}:\n${this.#stderr}`)
   }
 

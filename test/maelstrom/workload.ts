@@ -3,7 +3,7 @@
 
 import type { Random } from '../../lib/base/random.ts'
 import { seededRandom } from '../../lib/base/random.ts'
-import { type Command, temporaryDirectory } from '../support/process.ts'
+import { type Command, PATIENCE_MS, temporaryDirectory } from '../support/process.ts'
 import { checkCounter } from './check-counter.ts'
 import { History } from './history.ts'
 import { Client, Member } from './member.ts'
@@ -45,7 +45,9 @@ const ANSWER_MS = 1000
 /** The last reads count when all nodes have agreed for so long. */
 const QUIET_MS = 1500
 /** When they have not agreed by then, they are read as they are. */
-const AGREE_MS = 20_000
+const AGREE_MS = PATIENCE_MS
+/** Of each last read. */
+const FINAL_TRIES = 60
 /** So that failures are noticed and healed within a run of seconds. */
 const SETTINGS = {
   COUNTER_LOG_LEVEL: 'warn',
@@ -169,7 +171,7 @@ async function untilQuiet(control: Client, nodes: readonly string[]): Promise<nu
 
 async function readFinals(control: Client, nodes: readonly string[], history: History): Promise<void> {
   for (const node of nodes) {
-    for (let tries = 0; tries < 5 && !(await readOnce(control, node, history, true)); tries++);
+    for (let tries = 0; tries < FINAL_TRIES && !(await readOnce(control, node, history, true)); tries++);
   }
 }
 

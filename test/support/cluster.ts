@@ -4,7 +4,7 @@
 
 import type { Random } from '../../lib/base/random.ts'
 import { FaultProxy, freePort } from './fault-proxy.ts'
-import { type Command, type Exit, type NodeProcess, startNode, temporaryDirectory } from './process.ts'
+import { type Command, type Exit, type NodeProcess, PATIENCE_MS, startNode, temporaryDirectory } from './process.ts'
 
 export interface ClusterOptions {
   readonly nodes: number
@@ -102,15 +102,15 @@ export class Cluster {
 
 /**
  * Asks again and again until `agree` says that the answers are the same, and gives how long that took.
- * @throws Error when they do not agree within `limitMs`, with the last answers
+ * @throws Error when they do not agree in the end, with the last answers
  */
-export async function untilAgreed<T>(ask: () => Promise<T>, agree: (answers: T) => boolean, limitMs: number): Promise<number> {
+export async function untilAgreed<T>(ask: () => Promise<T>, agree: (answers: T) => boolean): Promise<number> {
   const startMs = performance.now()
   for (;;) {
     const answers = await ask()
     const elapsedMs = performance.now() - startMs
     if (agree(answers)) return elapsedMs
-    if (elapsedMs > limitMs) throw new Error(`no agreement in ${limitMs} ms: ${JSON.stringify(answers)}`)
+    if (elapsedMs > PATIENCE_MS) throw new Error(`no agreement in ${PATIENCE_MS} ms: ${JSON.stringify(answers)}`)
     await new Promise((done) => setTimeout(done, 20))
   }
 }

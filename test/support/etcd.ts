@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { type Random, seededRandom } from '../../lib/base/random.ts'
 import { FaultProxy, freePort } from './fault-proxy.ts'
 import { type Need, needs } from './needs.ts'
-import { temporaryDirectory } from './process.ts'
+import { PATIENCE_MS, temporaryDirectory } from './process.ts'
 
 export const etcdProgram: Need = needs('etcd')
 
@@ -24,7 +24,6 @@ export interface EtcdOptions {
 /** Short, so that elections take no longer than tests can wait. */
 const HEARTBEAT_MS = 50
 const ELECTION_MS = 500
-const READY_MS = 20_000
 
 export class EtcdMember {
   readonly name: string
@@ -109,7 +108,7 @@ export class Etcd {
 
   /** The member that leads now, as one that runs says. */
   async leader(): Promise<EtcdMember> {
-    for (const deadline = performance.now() + READY_MS; performance.now() < deadline; await wait(50)) {
+    for (const deadline = performance.now() + PATIENCE_MS; performance.now() < deadline; await wait(50)) {
       for (const member of this.members) {
         const said = await ask(member.port, '/v3/maintenance/status', {}).catch(() => undefined)
         const { header, leader } = (said ?? {}) as { header?: { member_id?: string }; leader?: string }
@@ -122,7 +121,7 @@ export class Etcd {
   /** Resolves when a majority takes writes. */
   async ready(): Promise<void> {
     const body = { key: 'cmVhZHk=', value: '' }
-    for (const deadline = performance.now() + READY_MS; performance.now() < deadline; await wait(50)) {
+    for (const deadline = performance.now() + PATIENCE_MS; performance.now() < deadline; await wait(50)) {
       const all = await Promise.all(this.members.map(({ port }) => ask(port, '/v3/kv/put', body).catch(() => undefined)))
       if (all.every((answer) => answer?.header !== undefined)) return
     }

@@ -40,6 +40,12 @@ export interface StartOptions {
 /** A program and its first arguments, to run as `counter`: a built one, or the same under another program. */
 export type Command = readonly [program: string, ...args: string[]]
 
+/**
+ * How long tests wait for what a process must do sooner or later, in milliseconds. No claim about its speed: this ends a wait that would have no
+ * end, and a machine that has a hundred other things to do must not come near it.
+ */
+export const PATIENCE_MS = 120_000
+
 const FROM_SOURCE: Command = [process.execPath, '--import', import.meta.resolve('tsx'), resolve('cmd/counter.ts')]
 
 /** A new temporary directory and what removes it. */
@@ -63,7 +69,7 @@ export async function startNode(options: StartOptions): Promise<NodeProcess> {
   const run = runCounter([...(options.args ?? ['serve'])], env, options)
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((done) => {
-    timer = setTimeout(() => done(undefined), options.readyMs ?? 30_000)
+    timer = setTimeout(() => done(undefined), options.readyMs ?? PATIENCE_MS)
   })
   const url = await Promise.race([run.printed(/^ {2}API +(http:\/\/\S+)\/v1$/m), run.exited.then(() => undefined), late])
   clearTimeout(timer)
