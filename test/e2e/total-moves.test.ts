@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { freePort } from '../support/fault-proxy.ts'
 import { Connection } from '../support/load.ts'
 import { type NodeProcess, runCounter, runToEnd, startNode, temporaryDirectory } from '../support/process.ts'
+import { until } from './asking.ts'
 import { buildCounter } from './built.ts'
 
 const test = suite('e2e/total-moves')
@@ -15,7 +16,7 @@ const command = await buildCounter()
 const KEYED = 3
 const PLAIN = 2
 /** How long an emptied shard is asked about retries. No client here repeats a request for as long. */
-const TTL_MS = 3_000
+const TTL_MS = 10_000
 
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
 
@@ -163,24 +164,32 @@ test('the total stays exact while a shard is emptied, stopped, wiped and used ag
         await mover.exited
         const again = await order('remove', '1')
         assert.is(again.code, 0, `${again.stdout}${again.stderr}`)
-        assert.match(again.stdout, /shard 1 has nothing left: .*ask it until \d{4}-\S+Z .*Run this again/)
+        // On a slow machine the time of retries may be over when it is run again.
+        assert.match(
+          again.stdout,
+          /shard 1 has nothing left: .*(ask it until \d{4}-\S+Z .*Run this again|Nobody asks it any more)/,
+        )
         if (!caught || role !== 'target') assert.is((await order('add', urls[1]!)).code, 0)
       }
     }
     await pause(TTL_MS + 500)
     const done = await order('remove', '1')
     assert.match(done.stdout, 'Nobody asks it any more: it may be stopped')
-    await pause(1_500)
+    const ready = async () => (await fetch(`${aggregator.url}/readyz?verbose`)).text()
+    await until('the aggregator has the map', ready, (text) => text.includes('has nothing left and may be stopped'))
 
+    const { refused } = clients
     assert.is((await shards[1]!.end('SIGTERM')).code, 0)
-    const { refused, reads, additions } = clients
-    await pause(2_000)
+    await until('its end is seen', ready, (text) => text.includes('has nothing left and may be stopped; 0 of 1 in service'))
+    const { reads, additions } = clients
+    await until(
+      'all goes on',
+      () => [clients.reads - reads, clients.additions - additions],
+      (more) => more.every((count) => count > 20),
+    )
     assert.is(clients.refused, refused, 'no read misses the shard')
-    assert.ok(clients.reads > reads && clients.additions > additions, 'all goes on')
     const complete = (await (await fetch(`${aggregator.url}/total`)).json()) as { complete?: boolean }
     assert.is(complete.complete, undefined, 'nothing is missing')
-    const ready = await (await fetch(`${aggregator.url}/readyz?verbose`)).text()
-    assert.match(ready, 'has nothing left and may be stopped')
 
     // Its memory is free; now it is a shard like a new one.
     rmSync(directory(1), { recursive: true })
@@ -188,12 +197,19 @@ test('the total stays exact while a shard is emptied, stopped, wiped and used ag
     const back = await order('add', urls[1]!)
     assert.is(back.code, 0, `${back.stdout}${back.stderr}`)
     clients.shards.clear()
-    await pause(1_000)
-    assert.equal([...clients.shards].sort(), [0, 1, 2])
+    await until(
+      'all three count',
+      () => [...clients.shards],
+      ({ length }) => length === 3,
+    )
+    await until(
+      'enough was read and added',
+      () => [clients.reads, clients.additions],
+      ([reads, additions]) => reads! > 100 && additions! > 500,
+    )
 
     await clients.stop()
     assert.equal(clients.wrong, [])
-    assert.ok(clients.reads > 100 && clients.additions > 500, `void: ${clients.reads} reads, ${clients.additions} additions`)
     const { total } = (await (await fetch(`${aggregator.url}/total?require=complete`)).json()) as { total: number }
     const { acknowledged, unknown } = clients
     assert.ok(total >= acknowledged && total <= acknowledged + unknown, `${total} of ${acknowledged} and ${unknown} unknown`)
