@@ -14,9 +14,11 @@ import { ByteReader, ByteWriter, readUint32, readUint64, writeUint32, writeUint6
 import { CounterError } from '../base/errors.ts'
 import { utf8 } from '../base/utf8.ts'
 import {
+  BLOCK_COLUMNS_MAX,
   DecodedDelta,
   decodeBatch,
   FOLDED,
+  indexLoaded,
   isWriter,
   LIST_INCARNATIONS,
   NODE_MAX,
@@ -38,6 +40,8 @@ import type { Notes } from './notes.ts'
 export const SNAPSHOT_VERSION = 1
 export const SNAPSHOT_MAGIC = 'CNTRSNP1'
 const HEADER_BYTES = 52
+/** A flag of the header. */
+const DISTINCT = 1
 const BLOCK_HEADER_BYTES = 9
 const BLOCK_DELTA = 1
 const BLOCK_REPLIES = 2
@@ -55,6 +59,8 @@ export interface SnapshotHeader {
   readonly from: number
   /** Wall-clock milliseconds. */
   readonly createdAt: number
+  /** Whether no name comes twice in it. */
+  readonly distinct: boolean
 }
 
 /** What a node knows: all that a snapshot holds. */
@@ -64,8 +70,13 @@ export interface State {
 }
 
 /** The snapshot in pieces, each a few milliseconds of work; each is scratch, to be used before the next is asked for. */
-export function* encodeSnapshot(header: SnapshotHeader, { replica, notes }: State): Generator<Uint8Array, void> {
-  yield encodeHeader(header)
+export function* encodeSnapshot(
+  header: Omit<SnapshotHeader, 'distinct'>,
+  { replica, notes }: State,
+): Generator<Uint8Array, void> {
+  const deltas = replica.since(new VersionVector())
+  // Rows are given with all columns that fit into a block, and once more with the next ones.
+  yield encodeHeader({ ...header, distinct: replica.columns.length <= BLOCK_COLUMNS_MAX })
   const block = new ByteWriter(1 << 16)
   let blocks = 0
   const sealed = (kind: number): Uint8Array => {
@@ -94,7 +105,7 @@ export function* encodeSnapshot(header: SnapshotHeader, { replica, notes }: Stat
     }
     if (block.length > BLOCK_HEADER_BYTES) yield sealed(kind)
   }
-  for (const { delta } of replica.since(new VersionVector())) {
+  for (const { delta } of deltas) {
     begin()
     block.raw(delta)
     yield sealed(BLOCK_DELTA)
@@ -128,6 +139,7 @@ function encodeHeader(header: SnapshotHeader): Uint8Array {
   writeUint64(bytes, 16, header.self.incarnation)
   writeUint64(bytes, 24, header.from)
   writeUint64(bytes, 32, header.createdAt)
+  writeUint64(bytes, 40, header.distinct ? DISTINCT : 0)
   writeUint32(bytes, 48, crc32(bytes.subarray(0, 48)))
   return bytes
 }
@@ -143,7 +155,8 @@ function decodeHeader(bytes: Uint8Array, name: string): SnapshotHeader {
     })
   }
   const self = { node: readUint32(bytes, 12), incarnation: readUint64(bytes, 16) }
-  return { self, from: readUint64(bytes, 24), createdAt: readUint64(bytes, 32) }
+  const distinct = (readUint64(bytes, 40) & DISTINCT) !== 0
+  return { self, from: readUint64(bytes, 24), createdAt: readUint64(bytes, 32), distinct }
 }
 
 function fail(name: string, offset: number, why: string): never {
@@ -152,6 +165,10 @@ function fail(name: string, offset: number, why: string): never {
 
 /** Where the parts of a snapshot go as it is read. The readers are scratch, to be used in the call. */
 export interface SnapshotSink {
+  /** What follows is of a snapshot with this header. */
+  begin?(header: SnapshotHeader): void
+  /** All of it has come, or all that holds; in steps of about a millisecond. @throws CounterError SNAPSHOT_INVALID, naming `name` */
+  end?(name: string): Generator<void, void>
   /** A delta, to be joined. */
   delta(reader: ByteReader): void | Promise<void>
   /** One reply record. */
@@ -198,7 +215,19 @@ export function joinInto({ replica, notes }: State): JoiningSink {
     if (replicaKey(kept.origin.replica) === replicaKey(replica.self)) replica.tentative.add({ batch, kept })
   }
   return {
+    begin({ distinct }) {
+      if (distinct && replica.table.rowCount === 0) replica.table.beginLoading()
+    },
     delta: joinDelta,
+    *end(name) {
+      if (!replica.table.isLoading) return
+      const twice = yield* indexLoaded(replica.table)
+      if (twice > 0) {
+        throw new CounterError('SNAPSHOT_INVALID', `${name} has ${twice} names more than once, and says that it has not`, {
+          fix: 'move it out of the data directory and start again: the snapshot before it, with its log, has all counts',
+        })
+      }
+    },
     keyedWrite: (reader) => void joinKeyed(reader, false),
     tentativeWrite(reader) {
       const batch = readBatch(reader, replica)
@@ -264,7 +293,7 @@ function readEnd(reader: ByteReader): void {
  * Reads a snapshot, a block at a time. When it turns out corrupt, the blocks before were true all the same: what was
  * joined of them is never wrong.
  * @param pause is awaited between blocks, so that the event loop goes on
- * @throws CounterError SNAPSHOT_CORRUPT or SNAPSHOT_VERSION, with the offset
+ * @throws CounterError SNAPSHOT_CORRUPT or SNAPSHOT_VERSION, with the offset; SNAPSHOT_INVALID, after which what was joined is of no use
  */
 export async function readSnapshot(
   file: DiskFile,
@@ -272,9 +301,18 @@ export async function readSnapshot(
   sink: SnapshotSink,
   pause: () => Promise<void>,
 ): Promise<SnapshotHeader> {
+  try {
+    return await readBlocks(file, name, sink, pause)
+  } finally {
+    for (const _ of sink.end?.(name) ?? []) await pause()
+  }
+}
+
+async function readBlocks(file: DiskFile, name: string, sink: SnapshotSink, pause: () => Promise<void>): Promise<SnapshotHeader> {
   const size = await file.size()
   const source = new BufferedSource(file, size, name)
   const header = decodeHeader(await source.take(HEADER_BYTES), name)
+  sink.begin?.(header)
   for (let blocks = 0; ; blocks++) {
     const start = source.offset
     const head = await source.take(BLOCK_HEADER_BYTES)

@@ -10,6 +10,8 @@ import { assert } from '../base/assert.ts'
 const SEGMENT_WORDS = 8192
 /** A segment is split above this many entries: four fifths of its slots. */
 const fillMax = (words: number): number => Math.floor(words * 0.4)
+/** Of what a segment takes, how much it is expected to take when room is reserved: few then have to be split by chance. */
+const RESERVED_FILL = 0.9
 /** Directory bits at most. Behind that, only equal hashes are left to overflow a segment, and it grows instead. */
 const DEPTH_MAX = 20
 
@@ -33,6 +35,21 @@ export class HashIndex {
     let bytes = 0
     for (let entry = 0; entry < this.segments.length; entry += this.#span(entry)) bytes += this.segments[entry]!.byteLength
     return bytes
+  }
+
+  /** Makes room for so many rows at once, in an index without any. */
+  reserve(rows: number): void {
+    assert(
+      this.#fills.every((fill) => fill === 0),
+      'room is reserved before the first row',
+    )
+    let depth = 1
+    while (depth < DEPTH_MAX && rows / 2 ** depth > fillMax(SEGMENT_WORDS) * RESERVED_FILL) depth++
+    this.segments = Array.from({ length: 2 ** depth }, () => new Uint32Array(SEGMENT_WORDS))
+    this.shift = 32 - depth
+    this.#depth = depth
+    this.#localDepths = new Uint8Array(2 ** depth).fill(depth)
+    this.#fills = new Uint32Array(2 ** depth)
   }
 
   /** Adds a row that is not there yet. */

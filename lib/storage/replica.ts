@@ -646,6 +646,13 @@ export class Replica {
     const lookup = this.#lookup
     const { from, to, hashes, rows } = lookup
     const count = last - first
+    if (table.isLoading) {
+      for (let index = 0; index < count; index++) {
+        const row = first + index
+        rows[index] = table.load(bytes, nameFrom[row]!, nameTo[row]!, keyed[row]!)
+      }
+      return
+    }
     for (let index = 0; index < count; index++) {
       from[index] = nameFrom[first + index]!
       to[index] = nameTo[first + index]!

@@ -5,6 +5,7 @@
 // Headers live in chunks of CHUNK_ROWS rows and names in pages, so growth allocates a little at a time and moves nothing.
 // A row whose length is 0 has no name: its eight bytes are the key (CRC-64) that the original's files know it by.
 // Rows are never removed, so a row number, once given, stays.
+// Rows may be loaded: appended without being looked up, where it is known that no name comes twice, and indexed together in the end (load-index.ts).
 
 import { assert } from '../base/assert.ts'
 import { type ByteWriter, writeVarint } from '../base/bytes.ts'
@@ -24,12 +25,14 @@ export const NAME_BYTES_LIMIT = 65_535
 export const LENGTH_BYTES_MAX = 3
 
 /** An index with more segments than this, of 32 KiB each, is larger than the second-level cache. */
-const SEGMENTS_CACHED = 64
+export const SEGMENTS_CACHED = 64
 const PAGE_SHIFT = 20
 const PAGE_BYTES = 1 << PAGE_SHIFT
 const PAGE_MASK = PAGE_BYTES - 1
 /** Name pages at most: a header addresses 4 GiB. */
 const PAGES_MAX = 2 ** (32 - PAGE_SHIFT)
+
+const NOT_INDEXED = 'nothing is looked up before loaded rows are indexed'
 
 /** In the place of a row: there is none. */
 export const NO_ROW = 0xffff_ffff
@@ -65,9 +68,15 @@ export class Table {
   /** The pages once more, to be read four bytes at a time. */
   #views: DataView[] = []
   #pageFree = PAGE_BYTES
+  #isLoading = false
 
   constructor(hash: NameHash) {
     this.hash = hash
+  }
+
+  /** Whether rows are being loaded: until they are indexed nothing can be found. */
+  get isLoading(): boolean {
+    return this.#isLoading
   }
 
   get byteLength(): number {
@@ -76,6 +85,7 @@ export class Table {
 
   /** The row of the name `bytes[from, to)`, or -1. `hash` is hashName of it. */
   find(hash: number, bytes: Uint8Array, from: number, to: number): number {
+    assert(!this.#isLoading, NOT_INDEXED)
     // To the index a name without bytes would look like a row without a name.
     if (from === to) return -1
     return this.#probe(hash, bytes, from, to, to - from)
@@ -86,6 +96,7 @@ export class Table {
    * names are under way at once: for a large table this is most of the time.
    */
   findMany(lookup: Lookup): void {
+    assert(!this.#isLoading, NOT_INDEXED)
     const { count, hashes, rows, offsets, lengths, from, to, bytes } = lookup
     const { segments, shift } = this.index
     const headers = this.#headers
@@ -153,6 +164,44 @@ export class Table {
     const row = this.#append(this.#hashKey(bytes, from), bytes, from, from + KEY_BYTES, 0)
     this.keyedCount++
     return row
+  }
+
+  /** From here on rows are appended by `load`. The table is empty. */
+  beginLoading(): void {
+    assert(this.rowCount === 0 && !this.#isLoading, 'rows are loaded into an empty table')
+    this.#isLoading = true
+  }
+
+  /** Appends a row, without looking whether there is one of the name, and returns it. @param keyed 1 when it is known by its key only */
+  load(bytes: Uint8Array, from: number, to: number, keyed: number): number {
+    assert(this.#isLoading, 'rows are loaded between beginLoading and endLoading')
+    this.keyedCount += keyed
+    return this.#appendRow(bytes, from, to, keyed === 1 ? 0 : to - from)
+  }
+
+  /** From here on rows are looked up and added as ever: all have been put into the index. */
+  endLoading(): void {
+    this.#isLoading = false
+  }
+
+  /** The hash of the row's name, or of its key. */
+  hashOf(row: number): number {
+    const chunk = this.#headers[row >>> CHUNK_SHIFT]!
+    const header = (row & CHUNK_MASK) << 1
+    const from = chunk[header]! & PAGE_MASK
+    return hashName(this.hash, this.#pages[chunk[header]! >>> PAGE_SHIFT]!, from, from + (chunk[header + 1]! || KEY_BYTES))
+  }
+
+  /** Whether the index has a row with the name of this one, or with its key. */
+  hasLike(hash: number, row: number): boolean {
+    const slots = this.index.segments[hash >>> this.index.shift]!
+    const mask = slots.length - 2
+    for (let at = (hash << 1) & mask; slots[at + 1] !== 0; at = (at + 2) & mask) {
+      if (slots[at] !== hash) continue
+      const name = this.nameOf(row)
+      if (this.#holds(slots[at + 1]! - 1, name, 0, name.length, this.nameLength(row))) return true
+    }
+    return false
   }
 
   /** Bytes of the row's name, 0 for a row that is known by its key only. */
@@ -223,6 +272,12 @@ export class Table {
   }
 
   #append(hash: number, bytes: Uint8Array, from: number, to: number, length: number): number {
+    const row = this.#appendRow(bytes, from, to, length)
+    this.index.insert(hash, row)
+    return row
+  }
+
+  #appendRow(bytes: Uint8Array, from: number, to: number, length: number): number {
     const row = this.rowCount
     const header = (row & CHUNK_MASK) << 1
     const offset = this.#store(bytes, from, to)
@@ -231,7 +286,6 @@ export class Table {
     chunk[header] = offset
     chunk[header + 1] = length
     this.rowCount++
-    this.index.insert(hash, row)
     return row
   }
 
