@@ -1,7 +1,7 @@
 // The list of a request that changes many things at once: {"items": [...]}. Its items are checked by hand, because a schema costs a
 // hundred times what taking one does. The schemas of the contract describe the same, and a test holds the two together.
 
-import { ITEMS_MAX } from './contract.ts'
+import { ITEMS_MAX } from './contract/values.ts'
 import type { Misfit } from './problem.ts'
 import { Problem } from './problem.ts'
 

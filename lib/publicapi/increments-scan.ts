@@ -4,7 +4,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import type { Tally } from '../text/index.ts'
-import { ITEMS_MAX } from './contract.ts'
+import { ITEMS_MAX } from './contract/values.ts'
 
 const HEAD = ascii('{"items":[')
 const NAME = ascii('{"name":"')

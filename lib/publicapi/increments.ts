@@ -2,7 +2,7 @@
 
 import type { Tally } from '../text/index.ts'
 import { MISFITS_MAX, misfit, wrongName } from './batch.ts'
-import { DELTA_EXPECTED, readDelta } from './contract.ts'
+import { DELTA_EXPECTED, readDelta } from './contract/values.ts'
 import type { Misfit } from './problem.ts'
 
 /** What an item looks like. */

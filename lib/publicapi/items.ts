@@ -6,7 +6,7 @@ import { acceptOf } from './acceptance.ts'
 import type { Agreement } from './agreement.ts'
 import { wrongLength } from './batch.ts'
 import { collectBody } from './body.ts'
-import { JSON_BYTES_MAX, TENANTS_MAX, TENANTS_PRESET } from './contract.ts'
+import { JSON_BYTES_MAX } from './contract/values.ts'
 import type { Handler } from './endpoint.ts'
 import { checkJsonType } from './intake.ts'
 import { readItems } from './item-batch.ts'
@@ -69,7 +69,7 @@ export function createItems(options: ItemsOptions): Record<ItemsId, Handler> {
       const { tenants, more } = await store.tenants({
         prefix: given.get('prefix') ?? '',
         after: readCursor(given.get('cursor')),
-        limit: readLimit(given.get('limit'), TENANTS_PRESET, TENANTS_MAX),
+        limit: readLimit(given.get('limit')),
       })
       const last = tenants.at(-1)
       return json(JSON.stringify({ tenants, next: more && last !== undefined ? writeCursor(last.tenant) : null }))

@@ -4,7 +4,7 @@
 import type { z } from 'zod'
 import { NODE_MAX } from '../storage/index.ts'
 import type { ApiCluster, ClusterStatus, Lag, MemberStatus } from './cluster.ts'
-import type { cluster as clusterSchema } from './contract.ts'
+import type { cluster as clusterSchema } from './contract/members.ts'
 import type { Exchange, Handler } from './endpoint.ts'
 import { Problem } from './problem.ts'
 

@@ -1,8 +1,9 @@
 // The API definition (OpenAPI 3.1), made from the contract. docs/openapi.json is this, written down; a test holds them together.
 
 import { z } from 'zod'
-import type { Content, Operation, Query } from './contract.ts'
-import { contract, queriesOf } from './contract.ts'
+import type { Content, Operation, Query } from './contract/operation.ts'
+import { queriesOf } from './contract/operation.ts'
+import { contract } from './contract.ts'
 import type { ProblemType } from './problem.ts'
 import { PROBLEMS } from './problem.ts'
 

@@ -1,8 +1,8 @@
 // The one counter of the original, with its paths and replies: a sequence like any other. Any node answers, and none says "not leader".
 
+import { ORIGINAL_SEQUENCE, originalRestore } from './contract/original-sequence.ts'
 import type { Handler } from './endpoint.ts'
 import { keyOf } from './once.ts'
-import { ORIGINAL_SEQUENCE, originalRestore } from './sequence-contract.ts'
 import { bodyOf, memberViews, type SequencesOptions } from './sequences.ts'
 import { validate } from './validate.ts'
 

@@ -1,14 +1,15 @@
 // Pages of sorted names: how many are asked for, and where a page goes on. A cursor is the last name of the page before. Nobody is to rely
 // on that, so it is not shown as such.
 
+import { PAGE_MAX, PAGE_PRESET } from './contract/paging.ts'
 import { Problem } from './problem.ts'
 
 /** @throws Problem query-invalid */
-export function readLimit(text: string | undefined, preset: number, max: number): number {
-  if (text === undefined) return preset
+export function readLimit(text: string | undefined): number {
+  if (text === undefined) return PAGE_PRESET
   const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0
-  if (limit >= 1 && limit <= max) return limit
-  throw wrongParameter('limit', text, `expected a whole number from 1 to ${max}`)
+  if (limit >= 1 && limit <= PAGE_MAX) return limit
+  throw wrongParameter('limit', text, `expected a whole number from 1 to ${PAGE_MAX}`)
 }
 
 export const writeCursor = (last: string): string => Buffer.from(last).toString('base64url')

@@ -3,14 +3,14 @@
 
 import type { Migrated, Sequencer, SequenceStatus } from '../sequence/index.ts'
 import { collectBody, mediaTypeOf } from './body.ts'
-import { JSON_BYTES_MAX } from './contract.ts'
+import { numbersAsked, sequenceRecovery, sequenceSet } from './contract/sequences.ts'
+import { JSON_BYTES_MAX } from './contract/values.ts'
 import type { Exchange, Handler, Reply } from './endpoint.ts'
 import { readJson } from './json.ts'
 import type { Metrics } from './metrics.ts'
 import { keyOf } from './once.ts'
 import { readCursor, readLimit, writeCursor } from './paging.ts'
 import { Problem } from './problem.ts'
-import { numbersAsked, SEQUENCES_MAX, SEQUENCES_PRESET, sequenceRecovery, sequenceSet } from './sequence-contract.ts'
 import { decodeSegment, parametersOf } from './target.ts'
 import { validate } from './validate.ts'
 
@@ -65,7 +65,7 @@ export function createSequences({ sequences, metrics }: SequencesOptions): Recor
       const page = await sequences.list({
         prefix: given.get('prefix') ?? '',
         after: readCursor(given.get('cursor')),
-        limit: readLimit(given.get('limit'), SEQUENCES_PRESET, SEQUENCES_MAX),
+        limit: readLimit(given.get('limit')),
       })
       const last = page.sequences.at(-1)
       return reply(

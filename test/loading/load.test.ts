@@ -15,7 +15,7 @@ import {
   startOf,
   type Window,
 } from '../../lib/loading/index.ts'
-import { ITEMS_MAX, JSON_BYTES_MAX } from '../../lib/publicapi/contract.ts'
+import { ITEMS_MAX, JSON_BYTES_MAX } from '../../lib/publicapi/contract/values.ts'
 import { csv, ndjson, piecesOf } from './files.ts'
 
 const test = suite('loading/load')

@@ -1,7 +1,7 @@
 // The list of tenants over shards. Each shard lists its own in the same order, so one place in that order is a cursor for all of them: every shard
 // is asked for a page behind it, and of what they merge to the first page is right, as no shard can have a tenant between those that it showed.
 
-import { TENANTS_MAX, TENANTS_PRESET } from '../contract.ts'
+import { PAGE_MAX } from '../contract/paging.ts'
 import type { Exchange, Reply } from '../endpoint.ts'
 import { readCursor, readLimit, writeCursor } from '../paging.ts'
 import { parametersOf, REQUIRE } from '../target.ts'
@@ -18,7 +18,7 @@ interface Page {
 export async function readTenantsPage(shards: ApiShards, exchange: Exchange): Promise<Reply> {
   const isComplete = requiresComplete(exchange)
   const given = parametersOf(exchange.query, ['prefix', 'cursor', 'limit', REQUIRE])
-  const limit = readLimit(given.get('limit'), TENANTS_PRESET, TENANTS_MAX)
+  const limit = readLimit(given.get('limit'))
   readCursor(given.get('cursor'))
   given.delete(REQUIRE)
   given.set('limit', String(limit))
@@ -67,7 +67,7 @@ function gathered(parts: readonly Part[], pages: readonly (Page | undefined)[]):
 function readPage(body: string): Page | undefined {
   try {
     const { tenants, next } = JSON.parse(body) as { tenants: unknown; next: unknown }
-    if (!Array.isArray(tenants) || tenants.length > TENANTS_MAX || !(next === null || typeof next === 'string')) return undefined
+    if (!Array.isArray(tenants) || tenants.length > PAGE_MAX || !(next === null || typeof next === 'string')) return undefined
     const fits = tenants.every((one) => typeof one?.tenant === 'string' && Number.isSafeInteger(one.count))
     return fits ? { tenants, next } : undefined
   } catch {

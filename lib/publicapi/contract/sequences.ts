@@ -1,16 +1,12 @@
-// The part of the contract that is about sequences: those of the original's single counter, those by name, and the engine behind them.
+// Sequences by name, whose numbers are given out once and in order, and the engine behind them.
 
 import { z } from 'zod'
-import { SEQUENCE_COUNT_MAX } from '../sequence/index.ts'
-import type { Operation } from './contract.ts'
+import { SEQUENCE_COUNT_MAX } from '../../sequence/index.ts'
+import { JSON_BODY, TOKEN } from './failures.ts'
+import { json, type Operation } from './operation.ts'
+import { nextPage, pageQuery } from './paging.ts'
+import { natural } from './values.ts'
 
-/** The sequence of `POST /next`, which the original had one of. */
-export const ORIGINAL_SEQUENCE = 'default'
-/** Most sequences of one page, and how many there are when nothing is said. */
-export const SEQUENCES_MAX = 1000
-export const SEQUENCES_PRESET = 100
-
-const number = z.int().min(0)
 const sequenceName = z
   .string()
   .min(1)
@@ -21,41 +17,36 @@ export const numbersAsked = z
     count: z.int().min(1).max(SEQUENCE_COUNT_MAX).optional().meta({ description: 'How many numbers. Default 1.' }),
   })
   .meta({ id: 'NumbersAsked' })
-export const numbers = z
+const numbers = z
   .object({
     name: sequenceName,
-    first: number,
-    last: number.meta({ description: 'The numbers from `first` to `last` are yours alone.' }),
+    first: natural,
+    last: natural.meta({ description: 'The numbers from `first` to `last` are yours alone.' }),
   })
   .meta({ id: 'Numbers' })
-export const sequence = z
-  .object({ name: sequenceName, value: number.meta({ description: 'The last number given; 0 when there was none.' }) })
+const sequence = z
+  .object({ name: sequenceName, value: natural.meta({ description: 'The last number given; 0 when there was none.' }) })
   .meta({ id: 'Sequence' })
-export const sequences = z
-  .object({
-    sequences: z.array(sequence),
-    next: z.string().nullable().meta({ description: 'The cursor of the next page; null on the last.' }),
-  })
-  .meta({ id: 'Sequences' })
-const FORCE = 'Also when numbers would then be given a second time.'
+const sequences = z.object({ sequences: z.array(sequence), next: nextPage }).meta({ id: 'Sequences' })
+export const FORCE = 'Also when numbers would then be given a second time.'
 export const sequenceSet = z
   .strictObject({
-    value: number.meta({ description: 'The next number is greater by one.' }),
+    value: natural.meta({ description: 'The next number is greater by one.' }),
     force: z.boolean().optional().meta({ description: FORCE }),
   })
   .meta({ id: 'SequenceSet' })
 export const sequenceRecovery = z
   .strictObject({
-    ahead: number.meta({ description: 'How far above the greatest number that any node has heard of each sequence goes on.' }),
+    ahead: natural.meta({ description: 'How far above the greatest number that any node has heard of each sequence goes on.' }),
     force: z.boolean().optional().meta({ description: 'Also when a member does not say what it has heard.' }),
   })
   .meta({ id: 'SequenceRecovery' })
-const sequenceMember = z.object({
+export const sequenceMember = z.object({
   name: z.string(),
   role: z.enum(['leader', 'follower', 'learner', 'unreachable']),
   address: z.string().nullable(),
 })
-export const sequenceEngine = z
+const sequenceEngine = z
   .object({
     engine: z.enum(['local', 'home', 'etcd']),
     faultTolerant: z.boolean().meta({ description: 'Any one node, or any one member of the engine, may die and numbers go on.' }),
@@ -63,40 +54,30 @@ export const sequenceEngine = z
     frozen: z.boolean().meta({ description: 'The sequences have moved to another engine, or are being moved.' }),
     leader: z.string().nullable(),
     members: z.array(sequenceMember),
-    lastIndex: number.nullable().meta({ description: 'Of etcd: the last entry of its log that was applied.' }),
+    lastIndex: natural.nullable().meta({ description: 'Of etcd: the last entry of its log that was applied.' }),
     detail: z.string().meta({ description: 'What this is, or what is wrong and what to do.' }),
   })
   .meta({ id: 'SequenceEngine' })
-export const sequencesFrozen = z.object({ frozen: z.boolean() }).meta({ id: 'SequencesFrozen' })
-export const sequencesMoved = z
+const sequencesFrozen = z.object({ frozen: z.boolean() }).meta({ id: 'SequencesFrozen' })
+const sequencesMoved = z
   .object({
-    sequences: number,
-    keys: number.meta({ description: 'Idempotency keys that went along.' }),
+    sequences: natural,
+    keys: natural.meta({ description: 'Idempotency keys that went along.' }),
     ahead: z.array(z.string()).meta({ description: 'Sequences that were further in etcd already, where they stay.' }),
   })
   .meta({ id: 'SequencesMoved' })
-export const sequencesRecovered = z.object({ ahead: number }).meta({ id: 'SequencesRecovered' })
+const sequencesRecovered = z.object({ ahead: natural }).meta({ id: 'SequencesRecovered' })
 
-// What the original had.
-export const originalNumber = z.object({ counter: number }).meta({ id: 'OriginalNumber' })
-export const originalRestore = z
-  .looseObject({ counter: number, force: z.boolean().optional().meta({ description: FORCE }) })
-  .meta({ id: 'OriginalRestore', description: 'What POST /backup has answered.' })
-export const originalStatus = z
-  .object({ leader: z.string().nullable(), members: z.array(sequenceMember), lastIndex: number.nullable() })
-  .meta({ id: 'OriginalStatus' })
-
-const TOKEN = ['unauthorized', 'host-not-allowed'] as const
-const ASKED = [...TOKEN, 'not-over-shards', 'sequence-unavailable', 'log-failed', 'starting', 'closed'] as const
-const CHANGED = [...ASKED, 'cross-site', 'sequence-unknown', 'disk-full', 'busy', 'internal'] as const
-const GIVEN = [...CHANGED, 'sequence-frozen', 'sequence-exhausted', 'key-reused', 'idempotency-key-invalid'] as const
-const BODY = ['media-type-unsupported', 'json-invalid', 'body-invalid', 'body-too-large', 'request-timeout'] as const
+export const ASKED = [...TOKEN, 'not-over-shards', 'sequence-unavailable', 'log-failed', 'starting', 'closed'] as const
+export const CHANGED = [...ASKED, 'cross-site', 'sequence-unknown', 'disk-full', 'busy', 'internal'] as const
+export const GIVEN = [...CHANGED, 'sequence-frozen', 'sequence-exhausted', 'key-reused', 'idempotency-key-invalid'] as const
+export const BODY = [...JSON_BODY, 'body-too-large', 'request-timeout'] as const
 const NAME = ['path-invalid', 'name-invalid', 'name-too-long'] as const
 
 const NAME_PARAM = {
   name: { schema: sequenceName, description: 'The name, percent-encoded; a slash is %2F.', example: 'orders' },
 } as const
-const MEMBERS = [
+export const MEMBERS = [
   { name: '0', role: 'leader', address: 'http://10.0.0.1:3000' },
   { name: '1', role: 'follower', address: 'http://10.0.0.2:3000' },
 ]
@@ -110,70 +91,8 @@ const ENGINE = {
   lastIndex: null,
   detail: 'Numbers come from node 0 alone: when it is down there are none.',
 }
-const json = <Schema extends z.ZodType>(schema: Schema, example: unknown) =>
-  ({ 'application/json': { schema, example } }) as const
 
-export const sequenceContract = {
-  next: {
-    method: 'POST',
-    path: '/next',
-    tag: 'Sequences',
-    auth: true,
-    writes: false,
-    keyed: true,
-    summary: 'The next number',
-    description: `Each number once, on any node, in the order of real time. It is that of the sequence "${ORIGINAL_SEQUENCE}". A body is ignored.`,
-    reply: { description: 'The number and a line break.', content: { 'text/plain': { example: '42\n' } } },
-    errors: GIVEN,
-  },
-  readNext: {
-    method: 'GET',
-    path: '/get',
-    tag: 'Sequences',
-    auth: true,
-    writes: false,
-    summary: 'The last number that POST /next has given',
-    description: 'Never stale: no less than any number that was given before the request.',
-    reply: { description: 'The number; 0 when there was none.', content: json(originalNumber, { counter: 42 }) },
-    errors: ASKED,
-  },
-  readStatus: {
-    method: 'GET',
-    path: '/status',
-    tag: 'Sequences',
-    auth: true,
-    writes: false,
-    summary: 'Who gives the numbers of POST /next',
-    reply: {
-      description: 'The leader, the members and their roles.',
-      content: json(originalStatus, { leader: '0', members: MEMBERS, lastIndex: null }),
-    },
-    errors: TOKEN,
-  },
-  backUpNext: {
-    method: 'POST',
-    path: '/backup',
-    tag: 'Sequences',
-    auth: true,
-    writes: false,
-    summary: 'Save the value of POST /next',
-    description: 'Keep the reply: POST /restore takes it.',
-    reply: { description: 'The value.', content: json(originalNumber, { counter: 42 }) },
-    errors: [...ASKED, 'cross-site'],
-  },
-  restoreNext: {
-    method: 'POST',
-    path: '/restore',
-    tag: 'Sequences',
-    auth: true,
-    writes: false,
-    summary: 'Bring back a saved value of POST /next',
-    description:
-      'Goes through the engine like any other change. A value that was passed already is refused, unless it is forced.',
-    body: { required: true, content: json(originalRestore, { counter: 5000 }) },
-    reply: { description: 'The value; the next number is greater by one.', content: json(originalNumber, { counter: 5000 }) },
-    errors: [...BODY, ...CHANGED, 'sequence-frozen', 'sequence-backwards'],
-  },
+export const sequencesContract = {
   nextNumbers: {
     method: 'POST',
     path: '/v1/sequences/{name}/next',
@@ -209,17 +128,7 @@ export const sequenceContract = {
     writes: false,
     summary: 'The sequences and their last numbers',
     description: 'By the bytes of their names.',
-    query: [
-      { name: 'prefix', many: false, description: 'Only sequences that begin so.', example: 'o' },
-      { name: 'cursor', many: false, description: 'The `next` of the page before.', example: 'b3JkZXJz' },
-      {
-        name: 'limit',
-        many: false,
-        description: 'Most sequences of the page.',
-        schema: z.int().min(1).max(SEQUENCES_MAX).default(SEQUENCES_PRESET),
-        example: 10,
-      },
-    ],
+    query: pageQuery('sequences', 'o', 'b3JkZXJz', 10),
     reply: {
       description: 'A page of them.',
       content: json(sequences, { sequences: [{ name: 'orders', value: 9 }], next: null }),
