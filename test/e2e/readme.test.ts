@@ -3,7 +3,7 @@
 // Each ```bash block is run, except one whose first line is `# not run: <reason>`, and the one that runs these very tests. A ```text block
 // behind it is what it must print: each line in order, where digits stand for any number, except in JSON, and `...` for anything.
 // A block that does not end, as a node, goes on in the background as soon as that was printed, or when its port answers. One that
-// starts a cluster has the ports for itself, as its text says: what runs is ended before it.
+// starts a cluster or shards has the ports for itself, as its text says: what runs is ended before it.
 // The commands use port 3000, so they have a network of their own, without any way out: nothing is downloaded, and node_modules is
 // the one that is here, by hard links.
 
@@ -56,7 +56,7 @@ networks.test(test, 'every command of the README does what the README says', asy
     let run = 0
     for (const block of blocks) {
       if (block.reason !== undefined || /\bnpm (test|t)\b|npm run (test|coverage)/.test(block.commands)) continue
-      if (/npm run cluster/.test(block.commands)) for (const child of running.splice(1).reverse()) await endGroup(child)
+      if (/npm run (cluster|sharded)/.test(block.commands)) for (const child of running.splice(1).reverse()) await endGroup(child)
       const child = await runBlock(block, clone, network)
       if (child.exitCode === null) running.push(child)
       run++
