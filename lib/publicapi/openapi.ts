@@ -4,8 +4,7 @@ import { z } from 'zod'
 import type { Content, Operation, Query } from './contract/operation.ts'
 import { queriesOf } from './contract/operation.ts'
 import { contract } from './contract.ts'
-import type { ProblemType } from './problem.ts'
-import { PROBLEMS } from './problem.ts'
+import { PROBLEMS, type ProblemType } from './problem-kinds.ts'
 
 type Json = Record<string, unknown>
 

@@ -4,8 +4,8 @@
 import { negotiate } from './accept.ts'
 import { readAsset } from './assets.ts'
 import type { Exchange, Handler, Reply } from './endpoint.ts'
-import type { ProblemKind, ProblemType } from './problem.ts'
-import { PROBLEMS, Problem } from './problem.ts'
+import { Problem } from './problem.ts'
+import { PROBLEMS, type ProblemKind, type ProblemType } from './problem-kinds.ts'
 
 export interface PagesOptions {
   /** Where swagger-ui-bundle.js and swagger-ui.css lie. */

@@ -12,7 +12,7 @@ import { contract } from '../../lib/publicapi/contract.ts'
 import { readItems, readOriginalItems } from '../../lib/publicapi/item-batch.ts'
 import { readJson, writeInteger } from '../../lib/publicapi/json.ts'
 import { openapi } from '../../lib/publicapi/openapi.ts'
-import { PROBLEMS } from '../../lib/publicapi/problem.ts'
+import { PROBLEMS } from '../../lib/publicapi/problem-kinds.ts'
 import { Harness } from './harness.ts'
 
 const test = suite('publicapi/contract')

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ErrorCode } from '../../lib/base/errors.ts'
-import { PROBLEMS, type ProblemKind } from '../../lib/publicapi/problem.ts'
+import { PROBLEMS, type ProblemKind } from '../../lib/publicapi/problem-kinds.ts'
 import { Harness, parseRaw, problemOf, withServer } from './harness.ts'
 
 const test = suite('publicapi/problems')

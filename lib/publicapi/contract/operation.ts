@@ -2,7 +2,7 @@
 // one each describe the operations of one resource in these terms. Pure: shapes and data, no server.
 
 import type { z } from 'zod'
-import type { ProblemType } from '../problem.ts'
+import type { ProblemType } from '../problem-kinds.ts'
 
 /** A body in one content type. No schema: not JSON. */
 export interface Content {

@@ -2,7 +2,8 @@
 
 import type { Reply } from '../endpoint.ts'
 import type { Fingerprint } from '../once.ts'
-import { type Applied, PROBLEMS, Problem, type ProblemType } from '../problem.ts'
+import { type Applied, Problem } from '../problem.ts'
+import { PROBLEMS, type ProblemType } from '../problem-kinds.ts'
 import type { Ask, GatheredAll, LastKnown, Part } from './router.ts'
 import { writeShardSessions } from './session.ts'
 
