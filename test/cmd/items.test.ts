@@ -1,5 +1,5 @@
 // `counter items` and `counter tenants` against public ports over stores in memory. Each case is a process of its own.
-// time limit: 300 s
+// time limit: 600 s
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

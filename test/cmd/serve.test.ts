@@ -1,5 +1,5 @@
 // A node as a process: its start, its end by each way there is, and what it says when it cannot start.
-// time limit: 240 s
+// time limit: 600 s
 
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'

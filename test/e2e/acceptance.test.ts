@@ -1,7 +1,7 @@
 // Batches of items that all nodes keep or none, on real processes: kill -9 of the coordinator or of a member at every step of prepare and commit,
 // held at that step by the proxies between the nodes; then kills at random under clients. On every node at every read a batch is there as a
 // whole or not at all.
-// time limit: 600 s
+// time limit: 900 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

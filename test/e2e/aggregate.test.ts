@@ -1,5 +1,5 @@
 // Aggregators before real shards: killed, cut off and slow, read against a ledger of acknowledgements.
-// time limit: 300 s
+// time limit: 600 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

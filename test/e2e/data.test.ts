@@ -1,6 +1,6 @@
 // Data directories by the command line: import of everything there is to import, backup, inspection of whole and broken directories,
 // a second node, a copy. Every step is a process.
-// time limit: 240 s
+// time limit: 600 s
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -1,5 +1,5 @@
 // SIGTERM under 200 connections of 50 requests each, with a node taking over the port (A24 of docs/GUARANTEES.md).
-// time limit: 120 s
+// time limit: 400 s
 // A request has failed when a byte of it was sent and no whole reply with status 200 came. It has not when nothing was sent: a reply with
 // `Connection: close` ends a connection in order, and a new one may be refused; the client then waits and connects again.
 

@@ -1,5 +1,5 @@
 // Faults of the disk at a chosen system call, by strace: errors (A8, a part of A6) and SIGKILL (a part of A5 of docs/GUARANTEES.md).
-// time limit: 300 s
+// time limit: 900 s
 // One thread does the disk's work, so that the k-th call is the same in every run. EVERY_K=1 kills at every call until none
 // is left, which takes minutes; without it a few.
 

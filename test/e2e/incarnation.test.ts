@@ -1,7 +1,7 @@
 // Who may write on in a column (A16 of docs/GUARANTEES.md): a node of three crashes, restarts, is restored from a backup, cloned, wiped, started
 // twice, and started while others do not answer. After each, every node shows each acknowledged write once, and GET /v1/cluster shows
 // whether the column was resumed or a new one begun.
-// time limit: 180 s
+// time limit: 600 s
 
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 // Items per tenant on nodes that are real processes: what is given to one is counted on all, moves and deletions too; a wrong batch and one
 // that a member refuses are kept nowhere; kill -9 loses nothing that was acknowledged; a new node and one that was away get everything.
-// time limit: 120 s
+// time limit: 500 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

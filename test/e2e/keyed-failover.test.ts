@@ -1,6 +1,6 @@
 // Writes with a key through an aggregator, while each replica of a group is killed, stopped, or its replies are lost: they go on being answered
 // by the other replicas, and each counts once on all of them (docs/decisions/0017).
-// time limit: 240 s
+// time limit: 700 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,6 +1,6 @@
 // Writes with a key to a cluster without an aggregator: a client that loses the answer of a node that is killed asks the others, and all nodes are
 // killed while nobody knows yet what the others have counted. Each write counts once on all of them (docs/decisions/0017).
-// time limit: 240 s
+// time limit: 700 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

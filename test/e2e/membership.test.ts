@@ -1,5 +1,5 @@
 // Members of a cluster of real processes that stop, leave, are removed and come back; seen and ordered by `counter cluster`.
-// time limit: 120 s
+// time limit: 500 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

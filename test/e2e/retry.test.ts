@@ -1,6 +1,6 @@
 // Replies that are lost on their way: a proxy cuts every tenth after the node has sent it, and clients repeat the request
 // with its Idempotency-Key (A21 of docs/GUARANTEES.md).
-// time limit: 180 s
+// time limit: 500 s
 
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'

@@ -1,6 +1,6 @@
 // Sequences in etcd, through the API of three processes (A20 of docs/GUARANTEES.md): clients on all nodes while nodes and members of etcd are
 // killed, paused and cut off; and the move there from a home. CALLS=60000 is the long run, then by itself: CALLS=60000 node --import tsx THIS_FILE
-// time limit: 300 s
+// time limit: 900 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,6 +1,6 @@
 // Sequences with a home, on three processes (A20 of docs/GUARANTEES.md): clients on all nodes while the home is killed, paused and cut off, and what
 // becomes of a home that has lost its directory. CALLS=60000 is the long run, then by itself: CALLS=60000 node --import tsx THIS_FILE
-// time limit: 300 s
+// time limit: 700 s
 
 import { rmSync } from 'node:fs'
 import { suite } from 'uvu'

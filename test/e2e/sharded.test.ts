@@ -1,5 +1,5 @@
 // The original sharded counter as one command: real processes, one of them killed, all ended together.
-// time limit: 180 s
+// time limit: 500 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

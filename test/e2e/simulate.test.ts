@@ -1,5 +1,5 @@
 // `npm run simulate`: it comes to its end, and it notices when a node has something else than it should.
-// time limit: 240 s
+// time limit: 600 s
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,6 +1,6 @@
 // Slots that move between real shards, behind a real aggregator, while clients write and read all the time: whoever takes part is killed in each
 // phase, and in the end each write counts exactly once, whatever was shown in between never having been wrong.
-// time limit: 240 s
+// time limit: 900 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

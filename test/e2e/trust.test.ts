@@ -1,6 +1,6 @@
 // Who is believed on the sync port of real nodes (A23 of docs/GUARANTEES.md). The attacker's requests are made here from docs/PROTOCOL.md, not
 // by the code under test. Whatever is refused is counted, and has changed nothing: not a count, not a byte of the log, not a member.
-// time limit: 120 s
+// time limit: 400 s
 
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'

@@ -1,6 +1,6 @@
 // Maelstrom's workloads on real processes, cut off from each other, with lost messages and kill -9 (docs/decisions/0010); and the same with a
 // node that acknowledges too early, which must not pass.
-// time limit: 400 s
+// time limit: 1000 s
 // SECONDS=120 SEED=7 makes them long runs.
 
 import { suite } from 'uvu'

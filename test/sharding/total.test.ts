@@ -1,5 +1,5 @@
 // Random histories of the one total, with shards that are emptied and filled again, and planted faults that they find.
-// time limit: 300 s
+// time limit: 900 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,4 @@
-// time limit: 900 s
+// time limit: 1800 s
 // Random histories of a cluster. More of them, and one alone: npm run sim -- --cluster --runs 10000, npm run sim -- --cluster --seed 42.
 
 import { availableParallelism } from 'node:os'

@@ -1,4 +1,4 @@
-// time limit: 240 s
+// time limit: 600 s
 // Random histories of one node. More of them, and one alone: npm run sim -- --runs 10000, npm run sim -- --seed 42.
 
 import { suite } from 'uvu'

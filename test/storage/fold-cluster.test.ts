@@ -1,5 +1,5 @@
 // Folding among members that write, restart, meet in part, go away and come back, against sums of plain writes.
-// time limit: 180 s
+// time limit: 500 s
 
 import fc from 'fast-check'
 import { suite } from 'uvu'

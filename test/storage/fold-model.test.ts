@@ -1,7 +1,7 @@
 // A small cluster that counts, restarts into new incarnations, exchanges what it lacks over links that are cut anywhere, and folds by
 // certificate, all of it interleaved step by step, against plain sums. What a node shows never falls, is never above what was counted,
 // and is never less than what it was completely given; and in the end everybody shows the same, in few columns.
-// time limit: 120 s
+// time limit: 400 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,6 +1,6 @@
 // The laws of a join of items, on 50,000 triples of deltas. Triples are checked 25 at a time in one set of replicas, each under ids and tenants
 // of its own. Stamps, nodes, incarnations, numbers and tenants are drawn from few values so that they meet, and every tie is decided.
-// time limit: 180 s
+// time limit: 500 s
 
 import fc from 'fast-check'
 import { suite } from 'uvu'

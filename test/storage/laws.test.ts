@@ -1,6 +1,6 @@
 // The laws of a join, on 50,000 triples of deltas. Triples are checked 25 at a time in one set of replicas, each under names of
 // its own, because a replica takes a megabyte. Counts, seqs and replicas are drawn from few values so that they meet.
-// time limit: 180 s
+// time limit: 500 s
 
 import fc from 'fast-check'
 import { suite } from 'uvu'

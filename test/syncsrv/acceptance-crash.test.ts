@@ -1,6 +1,6 @@
 // A batch that all keep or none, and a crash of the coordinator or of a member at every step: before and after each message, each durable
 // write and everything in between. At every look at every node the batch is there as a whole or not at all.
-// time limit: 300 s
+// time limit: 900 s
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

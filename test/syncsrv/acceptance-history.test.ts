@@ -1,6 +1,6 @@
 // Random histories of batches that all keep or none, with crashes, cuts and repetition; and faults that are planted to show that they and
 // the crashes at every moment can see one.
-// time limit: 300 s
+// time limit: 900 s
 // SEED=7 begins with another seed, HISTORIES=10000 makes it long.
 
 import { suite } from 'uvu'
