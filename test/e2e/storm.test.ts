@@ -1,6 +1,6 @@
 // Seeded nonsense against the public port for some seconds: the node stays up, goes on answering small requests, stays within its memory,
 // and counts nothing of what it refuses.
-// time limit: 120 s
+// time limit: 400 s
 // Every word of a request that must be refused starts with `refused-`, and must read 0 in the end. SECONDS=300 makes it a long run.
 
 import { readFileSync } from 'node:fs'
@@ -152,9 +152,11 @@ test(`${SECONDS} s of nonsense leave the node up, answering and exact`, async ()
     const port = Number(new URL(node.url).port)
     const end = performance.now() + SECONDS * 1000
     const sent = new Map<string, number>()
+    // On a slow machine it takes longer until each kind has come.
+    const goesOn = (): boolean => performance.now() < end || sent.size < Object.keys(KINDS).length
     const surprises: string[] = []
     const attacker = async () => {
-      while (performance.now() < end) {
+      while (goesOn()) {
         const kind = pick(Object.keys(KINDS))
         sent.set(kind, (sent.get(kind) ?? 0) + 1)
         for (const status of await attack(port, KINDS[kind]!())) {
@@ -168,7 +170,7 @@ test(`${SECONDS} s of nonsense leave the node up, answering and exact`, async ()
     const outcomes: Outcome[] = []
     const user = async () => {
       const connection = new Connection(port)
-      while (performance.now() < end) {
+      while (goesOn()) {
         const started = performance.now()
         const outcome = await connection.request({ method: 'POST', path: '/keywords', body: 'good' })
         slowestMs = Math.max(slowestMs, performance.now() - started)
@@ -190,7 +192,6 @@ test(`${SECONDS} s of nonsense leave the node up, answering and exact`, async ()
     assert.is(node.child.exitCode, null, node.stderr())
     assert.equal([...new Set(surprises)], [])
     assert.equal(outcomes, [])
-    for (const kind of Object.keys(KINDS)) assert.ok(sent.get(kind)! > 0, `void: no ${kind}`)
     const peakMib = peakMemoryMib(node) ?? 0
     assert.ok(peakMib < MEMORY_MIB_MAX, `${peakMib} MiB at the peak`)
     const total = [...sent.values()].reduce((sum, count) => sum + count, 0)
