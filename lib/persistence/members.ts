@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib'
 import { assert } from '../base/assert.ts'
 import { readUint32, writeUint32 } from '../base/bytes.ts'
 import { CounterError } from '../base/errors.ts'
-import { type Disk, errorCode, readWhole, replaceFile } from './disk.ts'
+import { type Disk, diskFull, errorCode, isDiskFull, readWhole, replaceFile } from './disk.ts'
 
 export const MEMBERS_NAME = 'MEMBERS'
 const MAGIC = 'CNTRMBR1'
@@ -42,7 +42,7 @@ export async function readMembers(disk: Disk, directory: string): Promise<Member
 }
 
 /** Puts `bytes` into the place of what was there, durably. */
-export async function writeMembers(disk: Disk, directory: string, bytes: Uint8Array): Promise<void> {
+async function writeMembers(disk: Disk, directory: string, bytes: Uint8Array): Promise<void> {
   assert(bytes.length <= MEMBERS_BYTES_MAX - HEADER_BYTES, 'the members fit into their file')
   const whole = new Uint8Array(HEADER_BYTES + bytes.length)
   whole.set(Buffer.from(MAGIC))
@@ -70,3 +70,32 @@ function decode(whole: Uint8Array, path: string): Members {
 }
 
 const damaged = (path: string, why: string): Members => ({ bytes: undefined, damage: `${path} ${why}` })
+
+/** The file of a directory while its node runs: what it is to say is written one after the other, so the last that was said stays. */
+export class MembersFile {
+  readonly #disk: Disk
+  readonly #directory: string
+  #saving: Promise<void> = Promise.resolve()
+
+  constructor({ directory, disk }: { readonly directory: string; readonly disk: Disk }) {
+    this.#disk = disk
+    this.#directory = directory
+  }
+
+  /** Makes the file say this, durably. `bytes` may be reused. @throws (as a rejection) CounterError DISK_FULL, or what the disk throws */
+  save(bytes: Uint8Array): Promise<void> {
+    const copy = bytes.slice()
+    const saved = this.#saving.then(() => writeMembers(this.#disk, this.#directory, copy).catch(sayDiskFull))
+    this.#saving = saved.catch(() => {})
+    return saved
+  }
+
+  /** Resolves when nothing is under way. */
+  rest(): Promise<void> {
+    return this.#saving
+  }
+}
+
+function sayDiskFull(error: unknown): never {
+  throw isDiskFull(error) ? diskFull(error) : error
+}

@@ -53,8 +53,8 @@ const PLANTED: readonly Mutant[] = [
   },
   {
     name: 'what is stamped far ahead is taken',
-    file: STORE,
-    from: '      this.#checkStamps()\n',
+    file: 'lib/persistence/merges.ts',
+    from: '      this.checkStamp(this.#decoded.items.stampMax)\n',
     to: '',
     test: 'test/persistence/items.test.ts',
   },
@@ -86,7 +86,7 @@ const PLANTED: readonly Mutant[] = [
   },
   {
     name: 'a list of tenants does not wait for the disk',
-    file: STORE,
+    file: 'lib/persistence/tenant-pages.ts',
     from: '      await this.#log.settled()\n      return page',
     to: '      return page',
   },
@@ -106,7 +106,11 @@ const PLANTED: readonly Mutant[] = [
     name: 'notes are not in the log',
     file: STORE,
     from: 'this.#log.append(RECORD_NOTES, (writer) => this.#notes.change(changes, writer))',
-    to: 'this.#log.append(RECORD_NOTES, () => this.#notes.change(changes, new ByteWriter()))',
+    to: `this.#log.append(RECORD_NOTES, (writer) => {
+      const { length } = writer
+      this.#notes.change(changes, writer)
+      writer.length = length
+    })`,
   },
   {
     name: 'a note that is taken away stays',

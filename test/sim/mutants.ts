@@ -28,7 +28,7 @@ export interface Mutant {
 
 const LOG = 'lib/persistence/log.ts'
 const SEGMENT = 'lib/persistence/segment.ts'
-const STORE = 'lib/persistence/store.ts'
+const ADMISSION = 'lib/persistence/admission.ts'
 const SNAPSHOTS = 'lib/persistence/snapshots.ts'
 
 export const MUTANTS: readonly Mutant[] = [
@@ -221,8 +221,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'writes go to the old column while a new one is opened',
-    file: STORE,
-    from: 'if (this.#renewal.isDue) return this.#renew()',
+    file: ADMISSION,
+    from: 'if (this.#renewal.isDue) return this.#renewal.complete()',
     to: '',
     test: 'test/persistence/replicate.test.ts',
   },
@@ -255,7 +255,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'writes are not admitted by the room in the log',
-    file: STORE,
+    file: ADMISSION,
     from: 'return this.#log.hasRoom(bytes) ? undefined : this.#log.makeRoom(bytes)',
     to: 'return this.#log.hasRoom(0) ? undefined : undefined',
   },
