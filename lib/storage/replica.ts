@@ -21,16 +21,15 @@ import { type HeardTotals, type Hearing, hear } from './heard.ts'
 import { writeItems } from './item-delta.ts'
 import { encodeItemsOfBuckets } from './item-digest.ts'
 import { type ItemChange, Items } from './items.ts'
+import { greatestIncarnation, type Known, lives, traces } from './lives.ts'
 import { type KeptReply, Replies } from './replies.ts'
 import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
 import { Slots } from './slots.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, LENGTH_BYTES_MAX, LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
 import { Tentative } from './tentative.ts'
 import { type ChangedTotals, TotalsWalk } from './totals.ts'
-import { FOLDED, isWriter, type ReplicaId, replicaKey, SEQ_MAX, SLOT_BASE, VersionVector, type WriteAt } from './vector.ts'
-
-/** An integer; a bigint only beyond +-(2^53 - 1). */
-export type Count = number | bigint
+import { type Count, Values } from './values.ts'
+import { FOLDED, isWriter, type ReplicaId, replicaKey, SEQ_MAX, VersionVector, type WriteAt } from './vector.ts'
 
 export interface ReplicaOptions {
   /** Who writes the own column. */
@@ -60,6 +59,7 @@ export class Replica {
   readonly #claims: Claims
   readonly #columns: Column[] = []
   readonly #slots = new Slots(this.#columns)
+  readonly #values: Values
   readonly #byReplica = new Map<string, Column>()
   /** What is known of the others. Of the own column everything is known, up to `#seq`. */
   readonly #vector = new VersionVector()
@@ -80,6 +80,7 @@ export class Replica {
     this.tentative = new Tentative(this.replies, (at, batch) => this.#holdsEncoded(at, batch))
     this.#namesMax = options.namesMax
     this.#claims = new Claims(this.table)
+    this.#values = new Values(this.table, this.#claims, this.#slots)
     this.#self = this.#columnOf(options.self)
   }
 
@@ -135,46 +136,21 @@ export class Replica {
 
   /** The greatest incarnation of the node that is known here, in a column or the vector, and was not made of a list; or 0. */
   greatestIncarnation(node: number): number {
-    const known = this.vector()
-    for (const { replica } of this.#columns) known.raise(replica, 1)
-    for (const replica of this.items.origins) known.raise(replica, 1)
-    return known.incarnationOf(node)
+    return greatestIncarnation(this.#known(), node)
   }
 
-  /**
-   * How far anything has come here that a life of a node wrote: the greatest number in a cell, an item or in the vector of each column of the
-   * node, and of the columns of slots that this life has heard.
-   */
-  tracesOf({ node, incarnation }: ReplicaId): VersionVector {
-    const isTheirs = (replica: ReplicaId): boolean =>
-      replica.node === node || (replica.node >= SLOT_BASE && replica.incarnation === incarnation)
-    const traces = new VersionVector()
-    for (const { replica, seq } of this.vector()) if (isTheirs(replica)) traces.raise(replica, seq)
-    for (const { replica, highest } of this.#columns) {
-      if (isTheirs(replica)) for (const seq of highest) traces.raise(replica, seq)
-    }
-    this.#raiseByItems(traces, isTheirs)
-    for (const { replica, seq } of this.replies.last()) if (isTheirs(replica)) traces.raise(replica, seq)
-    return traces
+  /** See traces in lives.ts. */
+  tracesOf(self: ReplicaId): VersionVector {
+    return traces(this.#known(), this.replies, self)
   }
 
-  /**
-   * What is known of a node's incarnations, as folding asks: where single cells of one go beyond the vector, up to where they go; what
-   * is folded, as far as the vector says.
-   */
+  /** See lives in lives.ts. */
   livesOf(node: number): VersionVector {
-    const lives = new VersionVector()
-    for (const { replica, seq } of this.vector()) if (replica.node === node) lives.raise(replica, seq)
-    for (const { replica, highest } of this.#columns) {
-      if (replica.node === node && replica.incarnation !== FOLDED) for (const seq of highest) lives.raise(replica, seq)
-    }
-    this.#raiseByItems(lives, (replica) => replica.node === node)
-    return lives
+    return lives(this.#known(), node)
   }
 
-  #raiseByItems(vector: VersionVector, isTheirs: (replica: ReplicaId) => boolean): void {
-    const { origins, highest } = this.items
-    for (const [number, replica] of origins.entries()) if (isTheirs(replica)) vector.raise(replica, highest[number]!)
+  #known(): Known {
+    return { vector: this.vector(), columns: this.#columns, items: this.items }
   }
 
   /**
@@ -727,42 +703,12 @@ export class Replica {
 
   /** The value of a name, over all replicas; 0 when it was never counted. */
   value(name: Uint8Array): Count {
-    const row = this.#rowOf(name)
-    if (row === -1) return this.#valueByKey(name)
-    const claimed = this.#claims.claimedBy(row)
-    if (claimed === -1) return this.valueOf(row)
-    const excess = this.#slots.any ? this.#slots.excess(claimed, row) : 0
-    return narrow(BigInt(this.#sum(row)) + BigInt(this.#sum(claimed)) + BigInt(excess))
-  }
-
-  /** The value of a name without a row, which may still be known by its key. */
-  #valueByKey(name: Uint8Array): Count {
-    const keyed = this.#claims.unclaimed(name)
-    return keyed === -1 ? 0 : this.valueOf(keyed)
+    return this.#values.of(name, this.#rowOf(name))
   }
 
   /** The value of a row, over all replicas; of a row without a name, without the name that has claimed it. */
   valueOf(row: number): Count {
-    const sum = this.#sum(row)
-    if (!this.#slots.any || this.table.nameLength(row) > 0) return sum
-    return narrow(BigInt(sum) + BigInt(this.#slots.excess(row, -1)))
-  }
-
-  /** What the columns of the row come to, slots of the original aside. */
-  #sum(row: number): Count {
-    let plus = 0
-    let minus = 0
-    const { anyFolded } = this.#slots
-    for (const column of this.#slots.real) {
-      if (anyFolded && !this.#slots.counts(column, row)) continue
-      plus += column.plusOf(row)
-      if (column.subtracted) minus += column.minusOfRow(row)
-    }
-    // Both sums are exact while they are safe integers: all terms are positive, so no rounding can bring them back below.
-    if (plus <= Number.MAX_SAFE_INTEGER && minus <= Number.MAX_SAFE_INTEGER) return plus - minus
-    let exact = 0n
-    for (const column of this.#slots.real) if (!anyFolded || this.#slots.counts(column, row)) exact += column.balanceOf(row)
-    return narrow(exact)
+    return this.#values.ofRow(row)
   }
 }
 
@@ -780,8 +726,3 @@ function writeItemsDelta(writer: ByteWriter, items: Items, rows: Uint32Array, re
 
 const NO_CELLS = new Uint32Array(0)
 const UNLIMITED = { clock: { now: () => 0 }, ttlMs: Number.POSITIVE_INFINITY, max: Number.POSITIVE_INFINITY }
-
-function narrow(value: bigint): Count {
-  const number = Number(value)
-  return Number.isSafeInteger(number) ? number : value
-}

@@ -1,8 +1,9 @@
 // What a replica holds by slots of names: the counters and items of some slots, for a copy of them, and which items do not count for their
 // tenants here, because their slots are another's. Made when somebody asks for slots; a replica that is no shard pays nothing.
 
-import type { Count, Replica } from './replica.ts'
+import type { Replica } from './replica.ts'
 import { RowSlots, SLOT_ROWS_STEP, type SlotOf } from './row-slots.ts'
+import type { Count } from './values.ts'
 
 /** Positions of items begin here; those of counters are below. */
 const ITEMS_FROM = 2 ** 40
