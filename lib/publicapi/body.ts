@@ -3,7 +3,9 @@
 // the middle rejects the reading, so nothing of what it sent is counted.
 
 import type { IncomingMessage } from 'node:http'
+import type { Fingerprint } from './once.ts'
 import { Problem } from './problem.ts'
+import { JSON_TYPE } from './reply.ts'
 
 /** The client went away before its request was complete. There is nobody to answer. */
 export class Disconnected extends Error {
@@ -48,11 +50,17 @@ export function readBody(incoming: IncomingMessage, bytesMax: number, onPiece: (
   })
 }
 
-/** The whole body in one piece, for bodies that cannot be used before they are complete. */
-export async function collectBody(incoming: IncomingMessage, bytesMax: number): Promise<Buffer> {
+/**
+ * The whole body in one piece, for bodies that cannot be used before they are complete.
+ * @param fingerprint of the request, which the body becomes a part of
+ * @throws Problem body-too-large; Disconnected
+ */
+export async function collectBody(incoming: IncomingMessage, bytesMax: number, fingerprint?: Fingerprint): Promise<Buffer> {
   const pieces: Buffer[] = []
   await readBody(incoming, bytesMax, (piece) => pieces.push(piece))
-  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+  const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+  fingerprint?.update(body)
+  return body
 }
 
 /** The media type of a Content-Type header, in lower case, without parameters; '' when there is none. */
@@ -65,6 +73,15 @@ export function mediaTypeOf(contentType: string | undefined): string {
 /** The charset that a Content-Type header names, in lower case; undefined when it names none. */
 export const charsetOf = (contentType: string): string | undefined =>
   /;\s*charset="?([^\s;"]+)/i.exec(contentType)?.[1]?.toLowerCase()
+
+/** @throws Problem media-type-unsupported */
+export function checkJsonType({ headers }: IncomingMessage): void {
+  const type = mediaTypeOf(headers['content-type'])
+  if (type !== JSON_TYPE) throw wrongType(type, JSON_TYPE)
+}
+
+export const wrongType = (type: string, expected: string): Problem =>
+  new Problem('media-type-unsupported', `The Content-Type is ${type === '' ? 'missing' : type}; expected ${expected}.`)
 
 const ignore = (): void => {}
 

@@ -5,12 +5,14 @@ import type { Tally } from '../text/index.ts'
 import { nameBytes } from '../text/index.ts'
 import { negotiate } from './accept.ts'
 import type { Agreement } from './agreement.ts'
-import type { Handler, Reply } from './endpoint.ts'
+import { countingContract } from './contract/counting.ts'
+import type { Handler } from './endpoint.ts'
 import type { Filled, Intake, Scratch } from './intake.ts'
 import { writeInteger } from './json.ts'
 import type { Metrics } from './metrics.ts'
+import { EMPTY, JSON_TYPE, jsonReply, textReply, whenDurable } from './reply.ts'
 import type { ApiStore, StoredReply } from './store.ts'
-import { decodeSegment, valuesOf } from './target.ts'
+import { decodeSegment, segmentOf, valuesOf } from './target.ts'
 import type { WriteReply, Writer } from './writer.ts'
 
 export interface CountingOptions {
@@ -34,11 +36,8 @@ export type CountingId =
   | 'readCounter'
   | 'readCounters'
 
-const JSON_TYPE = 'application/json'
-const TEXT_TYPE = 'text/plain; charset=utf-8'
-const COUNTER_TYPES = ['application/json', 'text/plain'] as const
-const COUNTERS_PATH = '/v1/counters/'
-const EMPTY: StoredReply = { status: 200, contentType: '', body: '' }
+const COUNTER_TYPES = [JSON_TYPE, 'text/plain'] as const
+const segmentIn = segmentOf(countingContract.readCounter.path)
 
 export function createCounting(options: CountingOptions): Record<CountingId, Handler> {
   const { store, writer, agreement, intake, scratch, metrics, lowerWord } = options
@@ -50,7 +49,7 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
 
     incrementCounter: agreement.write(async (exchange) => {
       const { name, bytes, delta, fingerprint } = await intake.increment(exchange)
-      const reply = (): StoredReply => ({ status: 200, contentType: JSON_TYPE, body: counterJson(name, store.value(bytes)) })
+      const reply = (): StoredReply => jsonReply(counterJson(name, store.value(bytes)))
       return writer.write(
         scratch.filled((tally) => tally.add(name, delta)),
         reply,
@@ -60,8 +59,7 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
 
     incrementCounters: agreement.write(async (exchange) => {
       const { tally, items, fingerprint } = await intake.increments(exchange)
-      const reply = (): StoredReply => ({ status: 200, contentType: JSON_TYPE, body: `{"items":${items}}` })
-      return writer.write(tally, reply, fingerprint)
+      return writer.write(tally, () => jsonReply(`{"items":${items}}`), fingerprint)
     }),
 
     readKeywords: agreement.read(({ query }) => {
@@ -71,23 +69,19 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
         const count = word === '' ? 0 : store.value(nameBytes(lowerWord(word)))
         body += `${body === '[' ? '' : ','}{"key":${JSON.stringify(word)},"count":${writeInteger(count)}}`
       }
-      return whenDurable({ status: 200, contentType: JSON_TYPE, body: `${body}]` })
+      return whenDurable(store, jsonReply(`${body}]`))
     }),
 
     readCounter: agreement.read(({ incoming, path }) => {
       const type = negotiate(incoming.headers.accept, COUNTER_TYPES)
-      const name = decodeSegment(path.slice(COUNTERS_PATH.length))
+      const name = decodeSegment(segmentIn(path))
       const value = store.value(intake.nameBytes(name))
-      return whenDurable(
-        type === JSON_TYPE
-          ? { status: 200, contentType: JSON_TYPE, body: counterJson(name, value) }
-          : { status: 200, contentType: TEXT_TYPE, body: writeInteger(value) },
-      )
+      return whenDurable(store, type === JSON_TYPE ? jsonReply(counterJson(name, value)) : textReply(writeInteger(value)))
     }),
 
     readCounters: agreement.read(({ query }) => {
       const counters = valuesOf(query, 'names', 'refuse').map((name) => counterJson(name, store.value(intake.nameBytes(name))))
-      return whenDurable({ status: 200, contentType: JSON_TYPE, body: `{"counters":[${counters.join(',')}]}` })
+      return whenDurable(store, jsonReply(`{"counters":[${counters.join(',')}]}`))
     }),
   }
 
@@ -97,20 +91,10 @@ export function createCounting(options: CountingOptions): Record<CountingId, Han
     if (!written.replayed) metrics.tokens.inc(tokens)
     return written
   }
-
-  /** Rule 1 of the design: what a read shows does not leave before it is durable. */
-  function whenDurable(reply: Reply): Reply | Promise<Reply> {
-    const settled = store.settled()
-    return settled === undefined ? reply : settled.then(() => reply)
-  }
 }
 
 /** What a text comes to. */
-export const tallied = ({ tokens, count }: Tally): StoredReply => ({
-  status: 200,
-  contentType: JSON_TYPE,
-  body: `{"tokens":${tokens},"distinct":${count}}`,
-})
+export const tallied = ({ tokens, count }: Tally): StoredReply => jsonReply(`{"tokens":${tokens},"distinct":${count}}`)
 
 export const counterJson = (name: string, value: number | bigint): string => {
   const digits = writeInteger(value)

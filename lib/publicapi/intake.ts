@@ -4,8 +4,8 @@
 import type { Tally } from '../text/index.ts'
 import { nameBytes } from '../text/index.ts'
 import { itemsOf } from './batch.ts'
-import { charsetOf, collectBody, mediaTypeOf, readBody } from './body.ts'
-import { increment, text } from './contract/counting.ts'
+import { charsetOf, checkJsonType, collectBody, mediaTypeOf, readBody, wrongType } from './body.ts'
+import { countingContract, increment, text } from './contract/counting.ts'
 import { JSON_BYTES_MAX, readDelta } from './contract/values.ts'
 import type { Exchange } from './endpoint.ts'
 import { addIncrements, INCREMENT } from './increments.ts'
@@ -14,7 +14,8 @@ import { readJson } from './json.ts'
 import type { Fingerprint } from './once.ts'
 import { fingerprintOf } from './once.ts'
 import { Problem } from './problem.ts'
-import { decodeSegment } from './target.ts'
+import { JSON_TYPE } from './reply.ts'
+import { decodeSegment, segmentOf } from './target.ts'
 import { validate } from './validate.ts'
 
 /** What a request brings. */
@@ -29,9 +30,7 @@ export interface IntakeOptions {
   readonly bodyBytesMax: number
 }
 
-const JSON_TYPE = 'application/json'
-const COUNTERS_PATH = '/v1/counters/'
-const INCREMENTS = '/increments'
+const segmentIn = segmentOf(countingContract.incrementCounter.path)
 /** Of a text, as much is gathered before it is counted; some two milliseconds of work at most. */
 const GATHERED_BYTES = 256 * 1024
 /** Scratch kept for the next request; more are made and dropped under load. */
@@ -99,7 +98,7 @@ export class Intake {
   /** The items of a request to add to many counters. */
   async increments(exchange: Exchange): Promise<Filled & { readonly items: number }> {
     const fingerprint = fingerprintOf(exchange.incoming)
-    checkJsonType(exchange)
+    checkJsonType(exchange.incoming)
     const body = await this.#json(exchange, fingerprint)
     let items = 0
     const tally = this.#options.scratch.filled((empty) => {
@@ -123,12 +122,12 @@ export class Intake {
     readonly delta: number | bigint
     readonly fingerprint: Fingerprint | undefined
   }> {
-    const name = decodeSegment(exchange.path.slice(COUNTERS_PATH.length, -INCREMENTS.length))
+    const name = decodeSegment(segmentIn(exchange.path))
     const bytes = this.nameBytes(name)
     const fingerprint = fingerprintOf(exchange.incoming)
     const body = await this.#json(exchange, fingerprint)
     if (body.length === 0) return { name, bytes, delta: 1, fingerprint }
-    checkJsonType(exchange)
+    checkJsonType(exchange.incoming)
     return { name, bytes, delta: readDelta(validate(increment, readJson(body)).delta ?? 1)!, fingerprint }
   }
 
@@ -187,18 +186,7 @@ export class Intake {
     return { tally, fingerprint }
   }
 
-  async #json({ incoming }: Exchange, fingerprint: Fingerprint | undefined): Promise<Buffer> {
-    const body = await collectBody(incoming, Math.min(this.#options.bodyBytesMax, JSON_BYTES_MAX))
-    fingerprint?.update(body)
-    return body
+  #json({ incoming }: Exchange, fingerprint: Fingerprint | undefined): Promise<Buffer> {
+    return collectBody(incoming, Math.min(this.#options.bodyBytesMax, JSON_BYTES_MAX), fingerprint)
   }
-}
-
-const wrongType = (type: string, expected: string): Problem =>
-  new Problem('media-type-unsupported', `The Content-Type is ${type === '' ? 'missing' : type}; expected ${expected}.`)
-
-/** @throws Problem media-type-unsupported */
-export function checkJsonType({ incoming }: Exchange): void {
-  const type = mediaTypeOf(incoming.headers['content-type'])
-  if (type !== JSON_TYPE) throw wrongType(type, JSON_TYPE)
 }

@@ -4,36 +4,37 @@
 import type { z } from 'zod'
 import { NODE_MAX } from '../storage/index.ts'
 import type { ApiCluster, ClusterStatus, Lag, MemberStatus } from './cluster.ts'
-import type { cluster as clusterSchema } from './contract/members.ts'
-import type { Exchange, Handler } from './endpoint.ts'
+import { type cluster as clusterSchema, membersContract } from './contract/members.ts'
+import type { Handler } from './endpoint.ts'
 import { Problem } from './problem.ts'
+import { jsonReply } from './reply.ts'
+import { segmentOf } from './target.ts'
 
 type MembersId = 'readCluster' | 'drainMember' | 'removeMember'
 type ClusterView = z.output<typeof clusterSchema>
 type MemberView = ClusterView['members'][number]
 
-const JSON_TYPE = 'application/json'
-const MEMBERS_PATH = '/v1/cluster/members/'
+const drainedIn = segmentOf(membersContract.drainMember.path)
+const removedIn = segmentOf(membersContract.removeMember.path)
 
 export function createMembers(cluster: ApiCluster): Record<MembersId, Handler> {
   return {
-    readCluster: () => ({ status: 200, contentType: JSON_TYPE, body: JSON.stringify(viewOf(cluster.status())) }),
+    readCluster: () => jsonReply(JSON.stringify(viewOf(cluster.status()))),
 
-    async drainMember(exchange) {
-      const node = nodeIn(exchange)
+    async drainMember({ path }) {
+      const node = nodeOf(drainedIn(path))
       await cluster.drain(node)
-      return { status: 202, contentType: JSON_TYPE, body: `{"node":${node},"draining":true}` }
+      return { ...jsonReply(`{"node":${node},"draining":true}`), status: 202 }
     },
 
-    async removeMember(exchange) {
-      const node = nodeIn(exchange)
+    async removeMember({ path }) {
+      const node = nodeOf(removedIn(path))
       await cluster.remove(node)
-      return { status: 200, contentType: JSON_TYPE, body: `{"node":${node},"left":true}` }
+      return jsonReply(`{"node":${node},"left":true}`)
     },
   }
 
-  function nodeIn({ path }: Exchange): number {
-    const text = path.slice(MEMBERS_PATH.length, path.indexOf('/', MEMBERS_PATH.length))
+  function nodeOf(text: string): number {
     const node = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
     if (node <= NODE_MAX) return node
     const known = byNode(cluster.status().members).map((member) => member.node)

@@ -3,6 +3,7 @@
 import { negotiate } from './accept.ts'
 import type { Handler, Reply } from './endpoint.ts'
 import type { Metrics } from './metrics.ts'
+import { JSON_TYPE, TEXT_TYPE, textReply } from './reply.ts'
 
 /** One thing that must hold before the node takes requests. */
 export interface ReadinessCheck {
@@ -24,17 +25,15 @@ export interface OperatingOptions {
 
 type OperatingId = 'live' | 'ready' | 'metrics'
 
-const TEXT_TYPE = 'text/plain; charset=utf-8'
-
 export function createOperating({ readiness, metrics }: OperatingOptions): Record<OperatingId, Handler> {
   return {
-    live: () => ({ status: 200, contentType: TEXT_TYPE, body: 'ok\n' }),
+    live: () => textReply('ok\n'),
 
     ready({ incoming, query }) {
-      const type = negotiate(incoming.headers.accept, ['text/plain', 'application/json'])
+      const type = negotiate(incoming.headers.accept, ['text/plain', JSON_TYPE])
       const state = readiness()
       const reply = { status: state.ready ? 200 : 503, headers: state.ready ? {} : { 'Retry-After': '1' } }
-      if (type === 'application/json') return { ...reply, contentType: type, body: JSON.stringify(state) }
+      if (type === JSON_TYPE) return { ...reply, contentType: type, body: JSON.stringify(state) }
       return { ...reply, contentType: TEXT_TYPE, body: asText(state, /(^|&)verbose(=|&|$)/.test(query)) }
     },
 

@@ -2,38 +2,30 @@
 // shapes at once, and a failure also what a problem document has; COUNTER_ITEMS_COMPAT leaves those of one system, byte for byte: with the
 // line break that Go's json.Encoder writes after a value.
 
-import type { Accept } from '../cluster/index.ts'
-import type { ItemWriter } from './acceptance.ts'
 import { acceptOf } from './acceptance.ts'
-import type { Agreement } from './agreement.ts'
 import { collectBody } from './body.ts'
+import { originalItemsContract } from './contract/original-items.ts'
 import { JSON_BYTES_MAX } from './contract/values.ts'
 import type { Handler, ShapeFailure } from './endpoint.ts'
 import { readOriginalItems } from './item-batch.ts'
-import { nameIn } from './items.ts'
+import { type ItemsOptions, nameOf } from './items.ts'
 import { readJson } from './json.ts'
 import { fingerprintOf } from './once.ts'
 import type { Problem } from './problem.ts'
-import type { ApiStore, StoredReply } from './store.ts'
+import { JSON_TYPE, jsonReply, whenDurable } from './reply.ts'
+import type { StoredReply } from './store.ts'
+import { segmentOf } from './target.ts'
 
 /** Whose replies are given: of both systems at once, or exactly those of one. */
 export type ItemsCompat = 'both' | 's1' | 's2'
 
-export interface OriginalItemsOptions {
-  readonly store: ApiStore
-  readonly write: ItemWriter
-  readonly agreement: Agreement
-  readonly itemsAccept: Accept
+export interface OriginalItemsOptions extends ItemsOptions {
   readonly itemsCompat: ItemsCompat
-  readonly nameBytesMax: number
-  readonly bodyBytesMax: number
 }
 
 export type OriginalItemsId = 'addOriginalItems' | 'countOriginalItems'
 
-const JSON_TYPE = 'application/json'
-const PATH = '/items/'
-const COUNT = '/count'
+export const originalTenantIn = segmentOf(originalItemsContract.countOriginalItems.path)
 
 /** What a failure says that is the node's and not the request's. */
 const FAILED: Record<OriginalItemsId, string> = {
@@ -56,22 +48,20 @@ export const countBody: Record<ItemsCompat, (count: number) => string> = {
 
 export function createOriginalItems(options: OriginalItemsOptions): Record<OriginalItemsId, Handler> {
   const { store, write, agreement, itemsAccept, itemsCompat, nameBytesMax, bodyBytesMax } = options
-  const success: StoredReply = { status: 200, contentType: JSON_TYPE, body: SUCCESS[itemsCompat] }
+  const success: StoredReply = jsonReply(SUCCESS[itemsCompat])
 
   return {
     // Any content type, as with the originals.
     addOriginalItems: agreement.write(async (exchange) => {
       const accept = acceptOf(exchange, itemsAccept)
       const fingerprint = fingerprintOf(exchange.incoming)
-      const body = await collectBody(exchange.incoming, Math.min(bodyBytesMax, JSON_BYTES_MAX))
-      fingerprint?.update(body)
+      const body = await collectBody(exchange.incoming, Math.min(bodyBytesMax, JSON_BYTES_MAX), fingerprint)
       return write(readOriginalItems(readJson(body), nameBytesMax), accept, () => success, fingerprint)
     }),
 
-    countOriginalItems: agreement.read(async ({ path }) => {
-      const count = store.tenantCount(nameIn(path.slice(PATH.length, -COUNT.length), nameBytesMax))
-      await store.settled()
-      return { status: 200, contentType: JSON_TYPE, body: countBody[itemsCompat](count) }
+    countOriginalItems: agreement.read(({ path }) => {
+      const count = store.tenantCount(nameOf(originalTenantIn(path), nameBytesMax))
+      return whenDurable(store, jsonReply(countBody[itemsCompat](count)))
     }),
   }
 }

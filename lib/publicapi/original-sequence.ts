@@ -3,18 +3,16 @@
 import { ORIGINAL_SEQUENCE, originalRestore } from './contract/original-sequence.ts'
 import type { Handler } from './endpoint.ts'
 import { keyOf } from './once.ts'
+import { jsonReply, textReply } from './reply.ts'
 import { bodyOf, memberViews, type SequencesOptions } from './sequences.ts'
 import { validate } from './validate.ts'
 
 type OriginalSequenceId = 'next' | 'readNext' | 'readStatus' | 'backUpNext' | 'restoreNext'
 
-const JSON_TYPE = 'application/json'
-const TEXT_TYPE = 'text/plain; charset=utf-8'
-
 export function createOriginalSequence({ sequences, metrics }: SequencesOptions): Record<OriginalSequenceId, Handler> {
   const read: Handler = async () => {
     const counter = await sequences.get(ORIGINAL_SEQUENCE)
-    return { status: 200, contentType: JSON_TYPE, body: `{"counter":${counter}}` }
+    return jsonReply(`{"counter":${counter}}`)
   }
 
   return {
@@ -22,14 +20,14 @@ export function createOriginalSequence({ sequences, metrics }: SequencesOptions)
       const { last, replayed } = await sequences.next(ORIGINAL_SEQUENCE, { key: keyOf(incoming) })
       if (!replayed) metrics.numbers.inc(1)
       const headers = replayed ? { 'Idempotency-Replayed': 'true' } : undefined
-      return { status: 200, contentType: TEXT_TYPE, body: `${last}\n`, ...(headers && { headers }) }
+      return { ...textReply(`${last}\n`), ...(headers && { headers }) }
     },
 
     readNext: read,
 
     async readStatus() {
       const { leader = null, members, lastIndex = null } = await sequences.status()
-      return { status: 200, contentType: JSON_TYPE, body: JSON.stringify({ leader, members: memberViews(members), lastIndex }) }
+      return jsonReply(JSON.stringify({ leader, members: memberViews(members), lastIndex }))
     },
 
     backUpNext: read,
@@ -37,7 +35,7 @@ export function createOriginalSequence({ sequences, metrics }: SequencesOptions)
     async restoreNext(exchange) {
       const { counter, force = false } = validate(originalRestore, await bodyOf(exchange))
       await sequences.set(ORIGINAL_SEQUENCE, counter, { force })
-      return { status: 200, contentType: JSON_TYPE, body: `{"counter":${counter}}` }
+      return jsonReply(`{"counter":${counter}}`)
     },
   }
 }

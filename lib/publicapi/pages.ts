@@ -6,6 +6,7 @@ import { readAsset } from './assets.ts'
 import type { Exchange, Handler, Reply } from './endpoint.ts'
 import { Problem } from './problem.ts'
 import { PROBLEMS, type ProblemKind, type ProblemType } from './problem-kinds.ts'
+import { JSON_TYPE, jsonReply, textReply } from './reply.ts'
 
 export interface PagesOptions {
   /** Where swagger-ui-bundle.js and swagger-ui.css lie. */
@@ -30,15 +31,15 @@ const POLICY = [
 const DAY_SECONDS = 86_400
 
 export function createPages({ assetsDirectory, version, definition }: PagesOptions): Record<PagesId, Handler> {
-  const json: Reply = { status: 200, contentType: 'application/json', body: definition }
+  const json = jsonReply(definition)
   return {
     readDefinition: () => json,
     explore: ({ incoming }) =>
-      negotiate(incoming.headers.accept, ['application/json', 'text/html']) === 'text/html' ? html(EXPLORER) : json,
+      negotiate(incoming.headers.accept, [JSON_TYPE, 'text/html']) === 'text/html' ? html(EXPLORER) : json,
     land(exchange) {
       const type = negotiate(exchange.incoming.headers.accept, ['text/plain', 'text/html'])
       const origin = `http://${exchange.incoming.headers.host ?? 'localhost'}`
-      return type === 'text/html' ? html(landing(version, origin)) : plain(landingText(version, origin))
+      return type === 'text/html' ? html(landing(version, origin)) : textReply(landingText(version, origin))
     },
     async readAsset({ path, incoming }) {
       if (path === '/swagger/swagger-init.js') return { status: 200, contentType: 'text/javascript; charset=utf-8', body: INIT }
@@ -53,7 +54,6 @@ export function createPages({ assetsDirectory, version, definition }: PagesOptio
   }
 }
 
-const plain = (body: string): Reply => ({ status: 200, contentType: 'text/plain; charset=utf-8', body })
 const html = (body: string): Reply => ({
   status: 200,
   contentType: 'text/html; charset=utf-8',
@@ -70,7 +70,7 @@ function explainProblem({ path }: Exchange): Reply {
   }
   const { title, status, meaning, fix, retryAfter }: ProblemKind = PROBLEMS[type as ProblemType]
   const again = retryAfter === undefined ? '' : `Again: worth another try after ${retryAfter} s (the Retry-After header).\n`
-  return plain(`${title} (${type}, status ${status})\n\n${meaning}\n\nFix:   ${fix}\n${again}`)
+  return textReply(`${title} (${type}, status ${status})\n\n${meaning}\n\nFix:   ${fix}\n${again}`)
 }
 
 const ESCAPES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }

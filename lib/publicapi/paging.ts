@@ -4,18 +4,27 @@
 import { PAGE_MAX, PAGE_PRESET } from './contract/paging.ts'
 import { Problem } from './problem.ts'
 
-/** @throws Problem query-invalid */
-export function readLimit(text: string | undefined): number {
+/** Which page a query asks for. @throws Problem query-invalid */
+export const pageAsked = (given: ReadonlyMap<string, string>) => ({
+  prefix: given.get('prefix') ?? '',
+  after: readCursor(given.get('cursor')),
+  limit: readLimit(given.get('limit')),
+})
+
+/** The `next` of a page. @param last its last name, if it has one */
+export const writeNext = (more: boolean, last: string | undefined): string | null =>
+  more && last !== undefined ? writeCursor(last) : null
+
+function readLimit(text: string | undefined): number {
   if (text === undefined) return PAGE_PRESET
   const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0
   if (limit >= 1 && limit <= PAGE_MAX) return limit
   throw wrongParameter('limit', text, `expected a whole number from 1 to ${PAGE_MAX}`)
 }
 
-export const writeCursor = (last: string): string => Buffer.from(last).toString('base64url')
+const writeCursor = (last: string): string => Buffer.from(last).toString('base64url')
 
-/** @throws Problem query-invalid */
-export function readCursor(text: string | undefined): string | undefined {
+function readCursor(text: string | undefined): string | undefined {
   if (text === undefined) return undefined
   const last = Buffer.from(text, 'base64url').toString()
   if (text !== '' && writeCursor(last) === text) return last

@@ -2,16 +2,17 @@
 // know; here requests become calls, and its answers replies.
 
 import type { Migrated, Sequencer, SequenceStatus } from '../sequence/index.ts'
-import { collectBody, mediaTypeOf } from './body.ts'
-import { numbersAsked, sequenceRecovery, sequenceSet } from './contract/sequences.ts'
+import { checkJsonType, collectBody } from './body.ts'
+import { numbersAsked, sequenceRecovery, sequenceSet, sequencesContract } from './contract/sequences.ts'
 import { JSON_BYTES_MAX } from './contract/values.ts'
 import type { Exchange, Handler, Reply } from './endpoint.ts'
 import { readJson } from './json.ts'
 import type { Metrics } from './metrics.ts'
 import { keyOf } from './once.ts'
-import { readCursor, readLimit, writeCursor } from './paging.ts'
+import { pageAsked, writeNext } from './paging.ts'
 import { Problem } from './problem.ts'
-import { decodeSegment, parametersOf } from './target.ts'
+import { jsonReply } from './reply.ts'
+import { decodeSegment, parametersOf, segmentOf } from './target.ts'
 import { validate } from './validate.ts'
 
 /** What this layer needs of the sequences. lib/node.ts fills it with the engine that the settings name. */
@@ -33,10 +34,11 @@ type SequencesId =
   | 'freezeSequences'
   | 'thawSequences'
 
-const JSON_TYPE = 'application/json'
-const PATH = '/v1/sequences/'
-const NEXT = '/next'
-const SET = '/set'
+const nameIn = {
+  next: segmentOf(sequencesContract.nextNumbers.path),
+  read: segmentOf(sequencesContract.readSequence.path),
+  set: segmentOf(sequencesContract.setSequence.path),
+}
 
 export interface SequencesOptions {
   readonly sequences: ApiSequences
@@ -46,7 +48,7 @@ export interface SequencesOptions {
 export function createSequences({ sequences, metrics }: SequencesOptions): Record<SequencesId, Handler> {
   return {
     async nextNumbers(exchange) {
-      const name = decodeSegment(exchange.path.slice(PATH.length, -NEXT.length))
+      const name = decodeSegment(nameIn.next(exchange.path))
       const key = keyOf(exchange.incoming)
       const body = await bodyOf(exchange)
       const { count } = body === undefined ? {} : validate(numbersAsked, body)
@@ -56,25 +58,18 @@ export function createSequences({ sequences, metrics }: SequencesOptions): Recor
     },
 
     async readSequence({ path }) {
-      const name = decodeSegment(path.slice(PATH.length))
+      const name = decodeSegment(nameIn.read(path))
       return reply(JSON.stringify({ name, value: await sequences.get(name) }))
     },
 
     async readSequences({ query }) {
       const given = parametersOf(query, ['prefix', 'cursor', 'limit'])
-      const page = await sequences.list({
-        prefix: given.get('prefix') ?? '',
-        after: readCursor(given.get('cursor')),
-        limit: readLimit(given.get('limit')),
-      })
-      const last = page.sequences.at(-1)
-      return reply(
-        JSON.stringify({ sequences: page.sequences, next: page.more && last !== undefined ? writeCursor(last.name) : null }),
-      )
+      const page = await sequences.list(pageAsked(given))
+      return reply(JSON.stringify({ sequences: page.sequences, next: writeNext(page.more, page.sequences.at(-1)?.name) }))
     },
 
     async setSequence(exchange) {
-      const name = decodeSegment(exchange.path.slice(PATH.length, -SET.length))
+      const name = decodeSegment(nameIn.set(exchange.path))
       const { value, force = false } = validate(sequenceSet, await bodyOf(exchange))
       await sequences.set(name, value, { force })
       return reply(JSON.stringify({ name, value }))
@@ -120,9 +115,7 @@ export const memberViews = (members: SequenceStatus['members'] = []): object[] =
   members.map(({ name, role, address }) => ({ name, role, address: address ?? null }))
 
 const reply = (body: string, replayed = false): Reply => ({
-  status: 200,
-  contentType: JSON_TYPE,
-  body,
+  ...jsonReply(body),
   ...(replayed && { headers: { 'Idempotency-Replayed': 'true' } }),
 })
 
@@ -130,10 +123,6 @@ const reply = (body: string, replayed = false): Reply => ({
 export async function bodyOf({ incoming }: Exchange): Promise<unknown> {
   const body = await collectBody(incoming, JSON_BYTES_MAX)
   if (body.length === 0) return undefined
-  const type = mediaTypeOf(incoming.headers['content-type'])
-  if (type !== JSON_TYPE) {
-    const got = type === '' ? 'missing' : type
-    throw new Problem('media-type-unsupported', `The Content-Type is ${got}; expected ${JSON_TYPE}.`)
-  }
+  checkJsonType(incoming)
   return readJson(body)
 }

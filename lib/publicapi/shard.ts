@@ -1,10 +1,10 @@
 // What a node answers who moves slots between shards (lib/sharding): how it sees itself, and questions about the slots on their way. For programs
 // of the same version; the shapes are theirs.
 
-import { collectBody } from './body.ts'
+import { checkJsonType, collectBody } from './body.ts'
 import type { Handler } from './endpoint.ts'
-import { checkJsonType } from './intake.ts'
 import { readJson } from './json.ts'
+import { jsonReply } from './reply.ts'
 
 export interface ApiShard {
   look(): Promise<object>
@@ -16,12 +16,12 @@ export interface ApiShard {
 const BODY_BYTES_MAX = 8 * 1024 * 1024
 
 export function createShardAnswers(shard: ApiShard): Record<'lookAtShard' | 'askShard', Handler> {
-  const reply = (answer: object) => ({ status: 200, contentType: 'application/json', body: JSON.stringify(answer) })
+  const reply = (answer: object) => jsonReply(JSON.stringify(answer))
   return {
     lookAtShard: async () => reply(await shard.look()),
 
     async askShard(exchange) {
-      checkJsonType(exchange)
+      checkJsonType(exchange.incoming)
       return reply(await shard.answer(readJson(await collectBody(exchange.incoming, BODY_BYTES_MAX))))
     },
   }

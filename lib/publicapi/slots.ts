@@ -3,11 +3,11 @@
 
 import type { IncomingMessage } from 'node:http'
 import { SLOTS, SlotMap } from '../cluster/index.ts'
-import { collectBody } from './body.ts'
+import { checkJsonType, collectBody } from './body.ts'
 import type { Handler } from './endpoint.ts'
-import { checkJsonType } from './intake.ts'
 import { readJson } from './json.ts'
 import { Problem } from './problem.ts'
+import { jsonReply } from './reply.ts'
 
 /** A map, and which of its shards this node is. */
 export interface KeptSlots {
@@ -26,19 +26,18 @@ export interface ApiSlots {
   keep(slots: KeptSlots, after?: string): Promise<void>
 }
 
-const JSON_TYPE = 'application/json'
 const BODY_BYTES_MAX = 1024 * 1024
 const HEADER = 'counter-slots'
 /** A node that is no shard has all names. */
 const WHOLE = { version: 0, tag: '', shard: 0, shards: [{ shard: 0, ranges: [[0, SLOTS - 1]], replicas: null }] }
 
 export function createSlots(slots: ApiSlots): Record<'readSlots' | 'keepSlots', Handler> {
-  const show = () => ({ status: 200, contentType: JSON_TYPE, body: JSON.stringify(viewOf(slots.kept())) })
+  const show = () => jsonReply(JSON.stringify(viewOf(slots.kept())))
   return {
     readSlots: show,
 
     async keepSlots(exchange) {
-      checkJsonType(exchange)
+      checkJsonType(exchange.incoming)
       const plain = readJson(await collectBody(exchange.incoming, BODY_BYTES_MAX))
       const map = SlotMap.read(plain)
       const { shard, after } = plain as { shard?: unknown; after?: unknown }

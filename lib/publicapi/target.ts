@@ -27,6 +27,13 @@ function originEnd(target: string): number {
   return slash === -1 ? target.length : slash
 }
 
+/** Cuts the one parameter out of paths of a template of the contract, such as /v1/counters/{name}. It is still encoded. */
+export function segmentOf(template: string): (path: string) => string {
+  const start = template.indexOf('{')
+  const restLength = template.length - template.indexOf('}') - 1
+  return (path) => path.slice(start, path.length - restLength)
+}
+
 /** A name out of the path. @throws Problem path-invalid */
 export function decodeSegment(segment: string): string {
   if (!segment.includes('%')) return segment

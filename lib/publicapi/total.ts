@@ -3,14 +3,15 @@
 
 import { TOTAL_NAME } from '../cluster/index.ts'
 import type { Agreement } from './agreement.ts'
-import { collectBody } from './body.ts'
+import { checkJsonType, collectBody } from './body.ts'
 import { totalIncrement } from './contract/total.ts'
 import { JSON_BYTES_MAX, readDelta } from './contract/values.ts'
 import type { Exchange, Handler } from './endpoint.ts'
-import { checkJsonType, type Scratch } from './intake.ts'
+import type { Scratch } from './intake.ts'
 import { readJson, writeInteger } from './json.ts'
 import type { Fingerprint } from './once.ts'
 import { fingerprintOf } from './once.ts'
+import { jsonReply, whenDurable } from './reply.ts'
 import type { ApiSlots, KeptSlots } from './slots.ts'
 import type { ApiStore, StoredReply } from './store.ts'
 import { validate } from './validate.ts'
@@ -25,7 +26,6 @@ export interface TotalOptions {
   readonly bodyBytesMax: number
 }
 
-const JSON_TYPE = 'application/json'
 const encoder = new TextEncoder()
 const WHOLE: Parts = { open: TOTAL_NAME, names: [encoder.encode(TOTAL_NAME)] }
 
@@ -59,15 +59,11 @@ export function createTotal(options: TotalOptions): Record<'addToTotal' | 'readT
     addToTotal: agreement.write(async (exchange) => {
       const { value, fingerprint } = await readAddition(exchange, bodyBytesMax)
       const tally = scratch.filled((empty) => empty.add(partsNow().open, value))
-      const reply = (): StoredReply => ({ status: 200, contentType: JSON_TYPE, body: addedJson(0, total()) })
+      const reply = (): StoredReply => jsonReply(addedJson(0, total()))
       return writer.write(tally, reply, fingerprint)
     }),
 
-    readTotal: agreement.read(() => {
-      const reply = { status: 200, contentType: JSON_TYPE, body: `{"total":${writeInteger(total())}}` }
-      const settled = store.settled()
-      return settled === undefined ? reply : settled.then(() => reply)
-    }),
+    readTotal: agreement.read(() => whenDurable(store, jsonReply(`{"total":${writeInteger(total())}}`))),
   }
 }
 
@@ -83,10 +79,9 @@ export async function readAddition(
   bodyBytesMax: number,
 ): Promise<{ value: number | bigint; fingerprint: Fingerprint | undefined }> {
   const fingerprint = fingerprintOf(exchange.incoming)
-  const body = await collectBody(exchange.incoming, Math.min(bodyBytesMax, JSON_BYTES_MAX))
-  fingerprint?.update(body)
+  const body = await collectBody(exchange.incoming, Math.min(bodyBytesMax, JSON_BYTES_MAX), fingerprint)
   if (body.length === 0) return { value: 1, fingerprint }
-  checkJsonType(exchange)
+  checkJsonType(exchange.incoming)
   return { value: readDelta(validate(totalIncrement, readJson(body)).value ?? 1)!, fingerprint }
 }
 

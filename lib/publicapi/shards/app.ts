@@ -8,6 +8,7 @@ import type { Handler } from '../endpoint.ts'
 import { Intake, Scratch } from '../intake.ts'
 import { type ItemsCompat, shapeOriginalFailures } from '../original-items.ts'
 import { Problem } from '../problem.ts'
+import { jsonReply } from '../reply.ts'
 import { createShardsCounting } from './counting.ts'
 import { createShardsItems } from './items.ts'
 import type { ApiShards } from './router.ts'
@@ -25,8 +26,6 @@ export interface ShardsApiOptions extends AppOptions {
   readonly itemsCompat: ItemsCompat
 }
 
-const JSON_TYPE = 'application/json'
-
 export function createShardsApi(options: ShardsApiOptions): Api {
   const { shards, hash, nameBytesMax, tokenizer, bodyBytesMax, metrics } = options
   const scratch = new Scratch(() => new Tally({ hash, nameBytesMax, tokenizer }))
@@ -35,7 +34,7 @@ export function createShardsApi(options: ShardsApiOptions): Api {
     ...createShardsCounting({ shards, intake, scratch, metrics, lowerWord }),
     ...createShardsTotal({ shards, bodyBytesMax }),
     ...createShardsItems({ shards, metrics, nameBytesMax, bodyBytesMax, itemsCompat: options.itemsCompat }),
-    readSlots: () => ({ status: 200, contentType: JSON_TYPE, body: JSON.stringify(slotsOf(shards)) }),
+    readSlots: () => jsonReply(JSON.stringify(slotsOf(shards))),
   }
   const ids = Object.keys(contract) as HandledId[]
   const all = Object.fromEntries(ids.map((id) => [id, own[id] ?? refuse])) as Record<HandledId, Handler>

@@ -4,15 +4,17 @@
 import { hasPart, isPart, TOTAL_NAME } from '../../cluster/index.ts'
 import type { Tally } from '../../text/index.ts'
 import { negotiate } from '../accept.ts'
+import { countingContract } from '../contract/counting.ts'
 import { type CountingId, tallied } from '../counting.ts'
 import type { Exchange, Handler, Reply } from '../endpoint.ts'
 import type { Filled, Intake, Scratch } from '../intake.ts'
 import type { Metrics } from '../metrics.ts'
 import { Problem } from '../problem.ts'
+import { EMPTY, JSON_TYPE, jsonReply, textReply } from '../reply.ts'
 import type { StoredReply } from '../store.ts'
-import { decodeSegment, valuesOf } from '../target.ts'
+import { decodeSegment, segmentOf, valuesOf } from '../target.ts'
 import { askOf, requiresComplete, type WriteAskStart, withOnce, writeAskOf } from './ask.ts'
-import { bodyOf, checkDone, checkShown, doneReply, lastKnownOf, missingOf, shownHeaders } from './report.ts'
+import { bodyOf, checkShown, doneReply, lastKnownOf, missingOf, shownHeaders } from './report.ts'
 import type { ApiShards, Gathered, GatheredAll } from './router.ts'
 import { sumOf } from './sum.ts'
 
@@ -25,11 +27,8 @@ export interface ShardsCountingOptions {
   readonly lowerWord: (word: string) => string
 }
 
-const JSON_TYPE = 'application/json'
-const TEXT_TYPE = 'text/plain; charset=utf-8'
-const COUNTERS_PATH = '/v1/counters/'
-const INCREMENTS = { method: 'POST', path: '/v1/increments' } as const
-const EMPTY: StoredReply = { status: 200, contentType: '', body: '' }
+const INCREMENTS = countingContract.incrementCounters
+const segmentIn = segmentOf(countingContract.readCounter.path)
 
 export function createShardsCounting(options: ShardsCountingOptions): Record<CountingId, Handler> {
   const { shards, intake, scratch, metrics, lowerWord } = options
@@ -53,8 +52,7 @@ export function createShardsCounting(options: ShardsCountingOptions): Record<Cou
       const ask = withOnce(start, fingerprint)
       const piece = { shard: shards.shardOf(name), body: encoder.encode(`{"delta":"${delta}"}`) }
       const parts = await shards.send([piece], { method: 'POST', path: exchange.path }, ask)
-      checkDone(parts, fingerprint)
-      return { ...doneReply(parts, ask), contentType: JSON_TYPE, body: bodyOf(parts) }
+      return { ...jsonReply(bodyOf(parts)), ...doneReply(parts, ask) }
     },
 
     async incrementCounters(exchange) {
@@ -64,7 +62,7 @@ export function createShardsCounting(options: ShardsCountingOptions): Record<Cou
         scratch.release(filled.tally)
         throw partOfTotal(`A name that begins with "${TOTAL_NAME}"`)
       }
-      return send(filled, ask, { status: 200, contentType: JSON_TYPE, body: `{"items":${items}}` })
+      return send(filled, ask, jsonReply(`{"items":${items}}`))
     },
 
     async readKeywords(exchange) {
@@ -72,17 +70,16 @@ export function createShardsCounting(options: ShardsCountingOptions): Record<Cou
       const all = await valuesFor(exchange, words.map(lowerWord))
       // An empty word is never counted, and a name of no bytes is none.
       const counts = words.map((word, index) => `{"key":${JSON.stringify(word)},"count":${all.values[index]?.value ?? 'null'}}`)
-      return json(`[${counts.join(',')}]`, all.headers)
+      return { ...jsonReply(`[${counts.join(',')}]`), headers: all.headers }
     },
 
     async readCounter(exchange) {
       const type = negotiate(exchange.incoming.headers.accept, [JSON_TYPE, 'text/plain'])
-      const name = decodeSegment(exchange.path.slice(COUNTERS_PATH.length))
+      const name = decodeSegment(segmentIn(exchange.path))
       intake.nameBytes(name)
       const { values, headers } = await valuesFor(exchange, [name])
       const digits = values[0]!.value!
-      if (type !== JSON_TYPE) return { status: 200, contentType: TEXT_TYPE, body: digits, headers }
-      return json(counterJson(name, values[0]!), headers)
+      return { ...(type === JSON_TYPE ? jsonReply(counterJson(name, values[0]!)) : textReply(digits)), headers }
     },
 
     async readCounters(exchange) {
@@ -92,7 +89,7 @@ export function createShardsCounting(options: ShardsCountingOptions): Record<Cou
       const counters = names.map((name, index) => counterJson(name, all.values[index]!)).join(',')
       const missing =
         all.missing.length === 0 ? '' : `,"complete":false,"missing":${JSON.stringify(missingOf(all.missing).missing)}`
-      return json(`{"counters":[${counters}]${missing}}`, all.headers)
+      return { ...jsonReply(`{"counters":[${counters}]${missing}}`), headers: all.headers }
     },
   }
 
@@ -115,7 +112,6 @@ export function createShardsCounting(options: ShardsCountingOptions): Record<Cou
     }
     const ask = withOnce(start, fingerprint)
     const parts = pieces.length === 0 ? [] : await shards.send(pieces, INCREMENTS, ask)
-    checkDone(parts, fingerprint)
     return { ...reply, ...doneReply(parts, ask) }
   }
 
@@ -164,5 +160,3 @@ const partOfTotal = (what: string): Problem =>
   new Problem('name-invalid', `${what} is the one total, or a part of it that a shard has.`, {
     fix: 'Add to it with POST /increment.',
   })
-
-const json = (body: string, headers: Record<string, string>): Reply => ({ status: 200, contentType: JSON_TYPE, body, headers })

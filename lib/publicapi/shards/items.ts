@@ -4,19 +4,20 @@
 import type { Accept } from '../../cluster/index.ts'
 import type { ItemChange } from '../../storage/index.ts'
 import { acceptOf } from '../acceptance.ts'
-import { collectBody } from '../body.ts'
+import { checkJsonType, collectBody } from '../body.ts'
+import { itemsContract } from '../contract/items.ts'
 import { JSON_BYTES_MAX } from '../contract/values.ts'
 import type { Exchange, Handler, Reply } from '../endpoint.ts'
-import { checkJsonType } from '../intake.ts'
 import { readItems, readOriginalItems } from '../item-batch.ts'
-import { nameIn } from '../items.ts'
+import { idIn, nameOf, tenantIn } from '../items.ts'
 import { readJson } from '../json.ts'
 import type { Metrics } from '../metrics.ts'
 import { type Fingerprint, fingerprintOf } from '../once.ts'
-import { countBody, type ItemsCompat, SUCCESS } from '../original-items.ts'
+import { countBody, type ItemsCompat, originalTenantIn, SUCCESS } from '../original-items.ts'
 import { Problem } from '../problem.ts'
+import { jsonReply } from '../reply.ts'
 import { askOf, requiresComplete, type WriteAskStart, withOnce, writeAskOf } from './ask.ts'
-import { bodyOf, checkDone, checkShown, doneReply, problemOf, shownHeaders } from './report.ts'
+import { bodyOf, checkShown, doneReply, problemOf, shownHeaders } from './report.ts'
 import type { ApiShards, GatheredAll, ShardPiece } from './router.ts'
 import { bestOf, countJson, lacksJson, sumOf } from './sum.ts'
 import { readTenantsPage } from './tenants.ts'
@@ -32,12 +33,6 @@ export interface ShardsItemsOptions {
 
 type ItemsId = 'addItems' | 'readItem' | 'deleteItem' | 'readTenants' | 'countTenant' | 'addOriginalItems' | 'countOriginalItems'
 
-const JSON_TYPE = 'application/json'
-const ITEMS = '/v1/items'
-const ITEMS_PATH = '/v1/items/'
-const TENANTS_PATH = '/v1/tenants/'
-const ORIGINAL_PATH = '/items/'
-const COUNT = '/count'
 /** Most bytes of what is sent to a shard in one request, with room for its frame. */
 const PIECE_BYTES_MAX = JSON_BYTES_MAX - 16
 
@@ -47,7 +42,7 @@ export function createShardsItems(options: ShardsItemsOptions): Record<ItemsId, 
 
   return {
     async addItems(exchange) {
-      checkJsonType(exchange)
+      checkJsonType(exchange.incoming)
       const { start, accept, fingerprint, body } = await begin(exchange)
       const changes = readItems(readJson(body), nameBytesMax)
       return add(changes, start, accept, fingerprint, `{"items":${changes.length}}`)
@@ -62,40 +57,43 @@ export function createShardsItems(options: ShardsItemsOptions): Record<ItemsId, 
     async deleteItem(exchange) {
       const start = writeAskOf(exchange)
       const accept = askedAccept(exchange)
-      const id = nameIn(exchange.path.slice(ITEMS_PATH.length), nameBytesMax)
+      const id = nameOf(idIn(exchange.path), nameBytesMax)
       const fingerprint = fingerprintOf(exchange.incoming)
       const ask = withOnce(start, fingerprint)
       const path = `${exchange.path}${acceptQuery(accept)}`
       const parts = await shards.send([{ shard: shards.shardOf(id), body: undefined }], { method: 'DELETE', path }, ask)
-      checkDone(parts, fingerprint)
-      return { ...doneReply(parts, ask), contentType: JSON_TYPE, body: bodyOf(parts) }
+      return { ...jsonReply(bodyOf(parts)), ...doneReply(parts, ask) }
     },
 
     async readItem(exchange) {
-      const id = nameIn(exchange.path.slice(ITEMS_PATH.length), nameBytesMax)
+      const id = nameOf(idIn(exchange.path), nameBytesMax)
       const ask = askOf(exchange)
       const part = await shards.readOne(id, exchange.path, ask)
       if (part.state === 'refused') throw problemOf(part)
       const sessions = new Map(part.state === 'done' && part.session !== undefined ? [[part.shard, part.session]] : [])
       const all: GatheredAll = { values: [], missing: part.state === 'done' ? [] : [part], refused: undefined, sessions }
       checkShown(all, true, [])
-      return { status: 200, contentType: JSON_TYPE, body: bodyOf([part]), headers: shownHeaders(all, ask) }
+      return { ...jsonReply(bodyOf([part])), headers: shownHeaders(all, ask) }
     },
 
     async countTenant(exchange) {
-      const tenant = nameIn(exchange.path.slice(TENANTS_PATH.length, -COUNT.length), nameBytesMax)
+      const tenant = nameOf(tenantIn(exchange.path), nameBytesMax)
       return count(exchange, exchange.path, (all) => `{"tenant":${JSON.stringify(tenant)},${countJson('count', all)}}`)
     },
 
     async countOriginalItems(exchange) {
-      const segment = exchange.path.slice(ORIGINAL_PATH.length, -COUNT.length)
-      nameIn(segment, nameBytesMax)
-      return count(exchange, `${TENANTS_PATH}${segment}${COUNT}`, (all) => {
-        const sum = sumOf(all.values)
-        if (sum !== undefined) return countBody[itemsCompat](Number(sum))
-        const fields = { both: ['count', 'counter'], s1: ['count'], s2: ['counter'] }[itemsCompat]
-        return `{${fields.map((field) => `"${field}":${bestOf(all)}`).join(',')},${lacksJson(all)}}`
-      })
+      const segment = originalTenantIn(exchange.path)
+      nameOf(segment, nameBytesMax)
+      return count(
+        exchange,
+        itemsContract.countTenant.path.replace('{tenant}', () => segment),
+        (all) => {
+          const sum = sumOf(all.values)
+          if (sum !== undefined) return countBody[itemsCompat](Number(sum))
+          const fields = { both: ['count', 'counter'], s1: ['count'], s2: ['counter'] }[itemsCompat]
+          return `{${fields.map((field) => `"${field}":${bestOf(all)}`).join(',')},${lacksJson(all)}}`
+        },
+      )
     },
 
     async readTenants(exchange) {
@@ -107,8 +105,7 @@ export function createShardsItems(options: ShardsItemsOptions): Record<ItemsId, 
     const start = writeAskOf(exchange)
     const accept = askedAccept(exchange)
     const fingerprint = fingerprintOf(exchange.incoming)
-    const body = await collectBody(exchange.incoming, Math.min(bodyBytesMax, JSON_BYTES_MAX))
-    fingerprint?.update(body)
+    const body = await collectBody(exchange.incoming, Math.min(bodyBytesMax, JSON_BYTES_MAX), fingerprint)
     return { start, accept, fingerprint, body }
   }
 
@@ -131,11 +128,12 @@ export function createShardsItems(options: ShardsItemsOptions): Record<ItemsId, 
     }
     const ask = withOnce(start, fingerprint)
     const parts =
-      pieces.length === 0 ? [] : await shards.send(pieces, { method: 'POST', path: `${ITEMS}${acceptQuery(accept)}` }, ask)
-    checkDone(parts, fingerprint)
+      pieces.length === 0
+        ? []
+        : await shards.send(pieces, { method: 'POST', path: `${itemsContract.addItems.path}${acceptQuery(accept)}` }, ask)
     const reply = doneReply(parts, ask)
     if (reply.headers['Idempotency-Replayed'] === undefined) metrics.items.inc(changes.length)
-    return { ...reply, contentType: JSON_TYPE, body }
+    return { ...jsonReply(body), ...reply }
   }
 
   /** The changes of each shard, in the order given: of one id named twice the last stays. */
@@ -167,7 +165,7 @@ export function createShardsItems(options: ShardsItemsOptions): Record<ItemsId, 
     const ask = askOf(exchange)
     const all = await shards.sum(path, 'count', ask)
     checkShown(all, isComplete, [])
-    return { status: 200, contentType: JSON_TYPE, body: body(all), headers: shownHeaders(all, ask) }
+    return { ...jsonReply(body(all)), headers: shownHeaders(all, ask) }
   }
 }
 

@@ -1,18 +1,21 @@
 // From what became of each part to one answer. Of a write: all parts counted, none, or some; of a read: what there is, and what is missing.
 
 import type { Reply } from '../endpoint.ts'
-import type { Fingerprint } from '../once.ts'
 import { type Applied, Problem } from '../problem.ts'
 import { PROBLEMS, type ProblemType } from '../problem-kinds.ts'
-import type { Ask, GatheredAll, LastKnown, Part } from './router.ts'
+import type { Ask, GatheredAll, LastKnown, Part, WriteAsk } from './router.ts'
 import { writeShardSessions } from './session.ts'
 
 const SESSION = 'Counter-Session'
 const LEVEL = /^(1|majority|all); reached=(\d+); members=(\d+)$/
 const RETRY_AFTER = 'Retry-After'
 
-/** The headers of a write that all parts have counted, and its status: 202 when one has not come as far as was asked. */
-export function doneReply(parts: readonly Part[], ask: Ask): Pick<Reply, 'status'> & { headers: Record<string, string> } {
+/**
+ * The headers of a write that all parts have counted, and its status: 202 when one has not come as far as was asked.
+ * @throws Problem unless all parts have counted
+ */
+export function doneReply(parts: readonly Part[], ask: WriteAsk): Pick<Reply, 'status'> & { headers: Record<string, string> } {
+  checkDone(parts, ask.once !== undefined)
   const done = parts.filter((part) => part.state === 'done')
   const covered = new Map(done.flatMap(({ shard, session }) => (session === undefined ? [] : [[shard, session] as const])))
   const session = writeShardSessions(ask.session, covered)
@@ -39,13 +42,12 @@ function leastLevel(levels: readonly string[]): string | undefined {
   )
 }
 
-/** @throws Problem unless all parts have counted */
-export function checkDone(parts: readonly Part[], fingerprint: Fingerprint | undefined): void {
+/** @param keyed whether the request has an Idempotency-Key */
+function checkDone(parts: readonly Part[], keyed: boolean): void {
   const failed = parts.filter(({ state }) => state !== 'done')
   if (failed.length === 0) return
   const isUnknown = failed.some(({ state }) => state === 'unknown')
   const isPartly = parts.length > failed.length
-  const keyed = fingerprint !== undefined
   // With nothing counted anywhere the first refusal says it all.
   if (!isUnknown && !isPartly) throw uncounted(failed, keyed)
   const outcomes = parts.map((part) => ({ shard: part.shard, applied: appliedOf(part), detail: detailOf(part) }))

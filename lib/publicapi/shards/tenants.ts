@@ -1,9 +1,11 @@
 // The list of tenants over shards. Each shard lists its own in the same order, so one place in that order is a cursor for all of them: every shard
 // is asked for a page behind it, and of what they merge to the first page is right, as no shard can have a tenant between those that it showed.
 
+import { itemsContract } from '../contract/items.ts'
 import { PAGE_MAX } from '../contract/paging.ts'
 import type { Exchange, Reply } from '../endpoint.ts'
-import { readCursor, readLimit, writeCursor } from '../paging.ts'
+import { pageAsked, writeNext } from '../paging.ts'
+import { jsonReply } from '../reply.ts'
 import { parametersOf, REQUIRE } from '../target.ts'
 import { askOf, requiresComplete } from './ask.ts'
 import { checkShown, missingOf, shownHeaders } from './report.ts'
@@ -18,13 +20,12 @@ interface Page {
 export async function readTenantsPage(shards: ApiShards, exchange: Exchange): Promise<Reply> {
   const isComplete = requiresComplete(exchange)
   const given = parametersOf(exchange.query, ['prefix', 'cursor', 'limit', REQUIRE])
-  const limit = readLimit(given.get('limit'))
-  readCursor(given.get('cursor'))
+  const { limit } = pageAsked(given)
   given.delete(REQUIRE)
   given.set('limit', String(limit))
   const query = Array.from(given, ([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&')
   const ask = askOf(exchange)
-  const parts = await shards.readAll(`/v1/tenants?${query}`, ask)
+  const parts = await shards.readAll(`${itemsContract.readTenants.path}?${query}`, ask)
   const pages = parts.map((part) => (part.state === 'done' ? readPage(part.body) : undefined))
   const all = gathered(parts, pages)
   checkShown(all, isComplete, [])
@@ -36,7 +37,7 @@ export async function readTenantsPage(shards: ApiShards, exchange: Exchange): Pr
   // Of a tenant a missing shard may have any number of items.
   const shown = isPart ? tenants.map(({ tenant, count }) => ({ tenant, count: null, answered: count })) : tenants
   const body = { tenants: shown, next, ...(isPart && { complete: false, ...missingOf(all.missing) }) }
-  return { status: 200, contentType: 'application/json', body: JSON.stringify(body), headers: shownHeaders(all, ask) }
+  return { ...jsonReply(JSON.stringify(body)), headers: shownHeaders(all, ask) }
 }
 
 /** The first tenants of all pages together, in the order of their UTF-8 bytes. Each page has the first `limit` of its shard. */
@@ -48,8 +49,7 @@ export function mergePages(pages: readonly Page[], limit: number): Page {
   )
   const tenants = ordered.slice(0, limit).map(({ tenant, count }) => ({ tenant, count }))
   const hasMore = ordered.length > limit || pages.some(({ next }) => next !== null)
-  const last = tenants.at(-1)
-  return { tenants, next: hasMore && last !== undefined ? writeCursor(last.tenant) : null }
+  return { tenants, next: writeNext(hasMore, tenants.at(-1)?.tenant) }
 }
 
 function gathered(parts: readonly Part[], pages: readonly (Page | undefined)[]): GatheredAll {

@@ -2,9 +2,10 @@
 // had when it was last asked stands in for it, and is said to.
 
 import type { Handler } from '../endpoint.ts'
+import { jsonReply } from '../reply.ts'
 import { readAddition } from '../total.ts'
 import { askOf, requiresComplete, withOnce, writeAskOf } from './ask.ts'
-import { checkDone, checkShown, doneReply, shownHeaders } from './report.ts'
+import { checkShown, doneReply, shownHeaders } from './report.ts'
 import type { ApiShards } from './router.ts'
 import { countJson } from './sum.ts'
 
@@ -13,8 +14,6 @@ export interface ShardsTotalOptions {
   readonly bodyBytesMax: number
 }
 
-const JSON_TYPE = 'application/json'
-
 export function createShardsTotal({ shards, bodyBytesMax }: ShardsTotalOptions): Record<'addToTotal' | 'readTotal', Handler> {
   return {
     async addToTotal(exchange) {
@@ -22,9 +21,8 @@ export function createShardsTotal({ shards, bodyBytesMax }: ShardsTotalOptions):
       const { value, fingerprint } = await readAddition(exchange, bodyBytesMax)
       const ask = withOnce(start, fingerprint)
       const part = await shards.addToTotal(value, ask)
-      checkDone([part], fingerprint)
       const body = part.state === 'done' ? part.body.replace(/"shardId":\d+/, `"shardId":${part.shard}`) : ''
-      return { ...doneReply([part], ask), contentType: JSON_TYPE, body }
+      return { ...jsonReply(body), ...doneReply([part], ask) }
     },
 
     async readTotal(exchange) {
@@ -32,7 +30,7 @@ export function createShardsTotal({ shards, bodyBytesMax }: ShardsTotalOptions):
       const ask = askOf(exchange)
       const all = await shards.total(ask)
       checkShown(all, isComplete, [])
-      return { status: 200, contentType: JSON_TYPE, body: `{${countJson('total', all)}}`, headers: shownHeaders(all, ask) }
+      return { ...jsonReply(`{${countJson('total', all)}}`), headers: shownHeaders(all, ask) }
     },
   }
 }
