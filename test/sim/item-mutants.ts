@@ -8,6 +8,7 @@ const CELLS = 'lib/storage/items.ts'
 const LOG = 'lib/storage/item-log.ts'
 const ORDER = 'lib/storage/item-order.ts'
 const REPLICA = 'lib/storage/replica.ts'
+const LIVES = 'lib/storage/lives.ts'
 const SINCE = 'lib/storage/item-since.ts'
 const STORE = 'lib/persistence/store.ts'
 
@@ -199,16 +200,16 @@ const PLANTED: readonly Mutant[] = [
   },
   {
     name: 'single items are forgotten in the traces of a life',
-    file: REPLICA,
-    from: '    this.#raiseByItems(traces, isTheirs)\n',
-    to: '',
+    file: LIVES,
+    from: 'const traces = reached(known, ',
+    to: 'const traces = reached({ ...known, items: { origins: [], highest: [] } as never }, ',
     test: REPLAY,
   },
   {
     name: 'single items are forgotten when lives are folded',
-    file: REPLICA,
-    from: '    this.#raiseByItems(lives, (replica) => replica.node === node)\n',
-    to: '',
+    file: LIVES,
+    from: 'return reached(known, ',
+    to: 'return reached({ ...known, items: { origins: [], highest: [] } as never }, ',
     test: REPLAY,
   },
   {
