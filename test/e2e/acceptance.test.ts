@@ -32,6 +32,10 @@ const LINKS: ReadonlyArray<Partial<Conditions>> = [
 ]
 /** Kills under clients. */
 const KILLS = Number(process.env.KILLS ?? 8)
+/** On a slow machine there are so many times as many. */
+const LONGER_MAX = 5
+/** Batches that are sent until one comes to its step. */
+const ATTEMPTS_MAX = 5
 
 const ENV = {
   COUNTER_FSYNC: 'always',
@@ -46,7 +50,11 @@ const ENV = {
 
 interface Sent {
   readonly tenant: string
+  /** Of performance.now(). */
+  readonly startMs: number
   outcome: 'unknown' | 'acknowledged' | 'refused'
+  /** There is an answer, or none will come. */
+  isOver: boolean
   accept: string | null
   /** What the answer said, for who looks for why. */
   said: string
@@ -58,7 +66,7 @@ const sent: Sent[] = []
 /** Sends a batch under a tenant of its own. Resolves when there is an answer, or none will come. */
 async function send(node: ClusterNode, accept: 'majority' | 'all', key?: string): Promise<Sent> {
   const tenant = `tenant-${named++}`
-  const batch: Sent = { tenant, outcome: 'unknown', accept: null, said: '' }
+  const batch: Sent = { tenant, startMs: performance.now(), outcome: 'unknown', isOver: false, accept: null, said: '' }
   sent.push(batch)
   const items = Array.from({ length: ITEMS }, (_, index) => ({ id: `${tenant}-${index}`.padEnd(ID_LENGTH, 'x'), tenant }))
   try {
@@ -75,6 +83,7 @@ async function send(node: ClusterNode, accept: 'majority' | 'all', key?: string)
   } catch {
     // The node died.
   }
+  batch.isOver = true
   return batch
 }
 
@@ -115,9 +124,32 @@ interface Held {
 /** A batch on its way, stopped at a step. The coordinator is the first node. */
 type Step = (cluster: Cluster) => Promise<Held>
 
+/** The last batch was given up, as its time was over, before it had come to its step. */
+class LateError extends Error {}
+
+/** As `until`, for the last batch, unless that is given up meanwhile. */
+async function untilReached<T>(what: string, ask: () => T | Promise<T>, holds: (answer: T) => boolean): Promise<void> {
+  const isLate = (): boolean => sent.at(-1)!.isOver && sent.at(-1)!.outcome !== 'acknowledged'
+  await until(what, ask, (answer) => isLate() || holds(answer))
+  if (isLate()) throw new LateError(what)
+}
+
+/** Sends batches until one is stopped at its step: a machine that is busy may be too late with one. */
+async function reach(step: Step): Promise<Held> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await step(cluster)
+    } catch (error) {
+      if (!(error instanceof LateError) || attempt === ATTEMPTS_MAX) throw error
+      cluster.heal()
+      await conclude(cluster, `${error.message}: too late`)
+    }
+  }
+}
+
 /** Waits until each of the proxies holds a batch. */
 async function untilHeld(nodes: readonly ClusterNode[], before: readonly number[], bytes: number): Promise<void> {
-  await until(
+  await untilReached(
     'the batch is held',
     () => nodes.map(({ proxy }, index) => proxy.counts.heldBytes - before[index]!),
     (held) => held.every((count) => count >= bytes),
@@ -137,7 +169,7 @@ const promiseIsUnderWay: Step = async (cluster) => {
   const [, ...others] = cluster.nodes
   for (const { proxy } of others) proxy.set({ back: 'hold' })
   const batch = send(cluster.nodes[0]!, 'all')
-  await until(
+  await untilReached(
     'all have promised',
     () => Promise.all(others.map(promisesOf)),
     (all) => all.every((count) => count === 1),
@@ -153,12 +185,12 @@ const commitIsUnderWay: Step = async (cluster) => {
   coordinator.proxy.set({ there: 'hold', back: 'hold' })
   second.proxy.set({})
   third.proxy.set({ there: 'hold' })
-  await until(
+  await untilReached(
     'it is decided',
     () => countOf(coordinator, sent.at(-1)!),
     (count) => count === ITEMS,
   )
-  await until(
+  await untilReached(
     'the second has it',
     () => countOf(second, sent.at(-1)!),
     (count) => count === ITEMS,
@@ -172,7 +204,7 @@ const decided: Step = async (cluster) => {
   const held = await promiseIsUnderWay(cluster)
   coordinator.proxy.set({ there: 'hold', back: 'hold' })
   for (const { proxy } of others) proxy.set({ there: 'hold' })
-  await until(
+  await untilReached(
     'it is decided',
     () => countOf(coordinator, sent.at(-1)!),
     (count) => count === ITEMS,
@@ -184,7 +216,7 @@ const confirmationIsUnderWay: Step = async (cluster) => {
   const [coordinator, ...others] = cluster.nodes as [ClusterNode, ClusterNode, ClusterNode]
   const held = await decided(cluster)
   for (const { proxy } of others) proxy.set({ there: 'open', back: 'hold' })
-  await until('all have it', () => countsOf([coordinator, ...others], sent.at(-1)!), everywhere)
+  await untilReached('all have it', () => countsOf([coordinator, ...others], sent.at(-1)!), everywhere)
   return held
 }
 
@@ -234,14 +266,16 @@ for (const [name, step] of STEPS) {
     ['the third node', 2],
   ] as const) {
     test(`kill -9 of ${who} while ${name}`, async () => {
-      const { batch } = await step(cluster)
+      const { batch } = await reach(step)
       const victim = cluster.nodes[index]!
       const living = cluster.nodes.filter((node) => node !== victim)
       await cluster.end(victim)
+      const endMs = performance.now()
       cluster.heal()
-      const { tenant, outcome } = await batch
+      const { tenant, startMs, outcome } = await batch
       const own = sent.find((other) => other.tenant === tenant)!
-      if (index === 0) assert.is(outcome, 'unknown')
+      // Later than that it may have been answered before.
+      if (index === 0 && endMs - startMs < ACCEPT_MS) assert.is(outcome, 'unknown')
       // What is held of a connection that breaks arrives, or not.
       const isOpen = step === promiseIsUnderWay && index !== 0
       if (step === prepareIsUnderWay || (step === promiseIsUnderWay && outcome !== 'acknowledged')) {
@@ -263,6 +297,15 @@ for (const [name, step] of STEPS) {
       await conclude(cluster, `${who}, ${name}`)
     })
   }
+}
+
+type Tally = Record<Sent['outcome'], number>
+
+/** What became of the batches from this one on. */
+function tallyOf(first: number): Tally {
+  const tally: Tally = { acknowledged: 0, refused: 0, unknown: 0 }
+  for (const { outcome } of sent.slice(first)) tally[outcome]++
+  return tally
 }
 
 test(`no batch is there in part, and none is lost, in ${KILLS} kills under clients`, async () => {
@@ -289,7 +332,10 @@ test(`no batch is there in part, and none is lost, in ${KILLS} kills under clien
     }
   })()
   const first = sent.length
-  for (let kill = 0; kill < KILLS; kill++) {
+  const isVoid = ({ acknowledged, refused }: Tally): boolean => acknowledged <= KILLS || refused === 0
+  // On a slow machine it takes more kills until enough was sent between them.
+  let kills = 0
+  for (; kills < KILLS || (kills < LONGER_MAX * KILLS && isVoid(tallyOf(first))); kills++) {
     await pause(100 + below(400))
     const node = nodes[below(nodes.length)]!
     for (const { proxy } of nodes) proxy.set(LINKS[below(LINKS.length)]!)
@@ -301,10 +347,8 @@ test(`no batch is there in part, and none is lost, in ${KILLS} kills under clien
   cluster.heal()
   await Promise.all([...clients, reader])
   await conclude(cluster, 'kills under clients')
-  const tally = { acknowledged: 0, refused: 0, unknown: 0 }
-  for (const { outcome } of sent.slice(first)) tally[outcome]++
-  console.log(JSON.stringify({ kills: KILLS, ...tally }))
-  assert.ok(tally.acknowledged > KILLS && tally.refused > 0, `void: ${JSON.stringify(tally)}`)
+  console.log(JSON.stringify({ kills, ...tallyOf(first) }))
+  assert.not(isVoid(tallyOf(first)), `void: ${JSON.stringify(tallyOf(first))}`)
 })
 
 test.run()
