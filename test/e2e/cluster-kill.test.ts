@@ -11,11 +11,14 @@ import { Cluster, type ClusterNode, untilAgreed } from '../support/cluster.ts'
 import type { Conditions, ProxyCounts } from '../support/fault-proxy.ts'
 import { HOT, Ledger } from '../support/ledger.ts'
 import { readCounts, Writers } from '../support/load.ts'
+import { until } from './asking.ts'
 import { buildCounter } from './built.ts'
 
 /** Kills. */
 const CYCLES = Number(process.env.CYCLES ?? 60)
 const KILLS_PER_ROUND = 6
+/** Acknowledged for each kill, on average, at least. */
+const WRITES_EACH = 10
 /** On each node. */
 const WRITERS = [6, 5, 5]
 
@@ -105,6 +108,12 @@ test(`no acknowledged increment is lost and none counts twice in ${CYCLES} kills
         kills += await round.killSome()
       }
       await pause(below(300))
+      // A slow machine needs longer.
+      await until(
+        'there are writes',
+        () => ledger.count('acknowledged'),
+        (count) => count > kills * WRITES_EACH,
+      )
       await round.stop()
       hits += round.hits
 
@@ -129,7 +138,6 @@ test(`no acknowledged increment is lost and none counts twice in ${CYCLES} kills
     const counts = { kills, hits, acknowledged: ledger.count('acknowledged'), unknown: ledger.count('unknown'), ...sumOf(nodes) }
     console.log(`${JSON.stringify(counts)}, agreed after ${Math.round(Math.max(...agreedMs))} ms at most`)
     assert.ok(hits >= kills * 0.8, `void: only ${hits} of ${kills} kills hit a node with requests in flight`)
-    assert.ok(counts.acknowledged > kills * 10, `void: only ${counts.acknowledged} acknowledged`)
     assert.ok(counts.unknown > 0, 'void: no kill left a write unknown')
     for (const what of ['swallowedBytes', 'heldBytes', 'delayed', 'resets'] as const) {
       assert.ok(counts[what] > 0, `void: ${what} is 0, so the links were not what they were to be`)

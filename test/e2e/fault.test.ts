@@ -10,14 +10,14 @@ import * as assert from 'uvu/assert'
 import { HOT, Ledger, requestOf } from '../support/ledger.ts'
 import { Connection, readCounts, settle, Writers } from '../support/load.ts'
 import { needs } from '../support/needs.ts'
-import { type Command, type NodeProcess, runToEnd, startNode, temporaryDirectory } from '../support/process.ts'
+import { type Command, type NodeProcess, PATIENCE_MS, runToEnd, startNode, temporaryDirectory } from '../support/process.ts'
 import { buildCounter } from './built.ts'
 
 const test = suite('e2e/fault')
 const strace = needs('strace')
 const built = strace.present ? await buildCounter() : undefined
 const portOf = (node: NodeProcess): number => Number(new URL(node.url).port)
-const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
+const patience = () => new Promise<void>((done) => setTimeout(done, PATIENCE_MS).unref())
 
 const ENV = { UV_THREADPOOL_SIZE: '1', COUNTER_LOG_SEGMENT_BYTES: '64KiB' }
 
@@ -61,7 +61,7 @@ for (const { call, when } of ERRORS) {
         else if (failedAt !== undefined && op.index >= failedAt) late.push(`${op.name} ${status} ${body}`)
         return undefined
       })
-      const exit = await Promise.race([node.exited, pause(30_000)])
+      const exit = await Promise.race([node.exited, patience()])
       await node.end('SIGKILL')
       await writers.ended()
       assert.equal(exit, { code: 1, signal: null }, node.stderr())

@@ -8,18 +8,26 @@ export interface SequenceLoad {
   /** Base URLs of the nodes; asked for at each call, because nodes come and go. */
   readonly urls: () => readonly (string | undefined)[]
   readonly name: string
-  /** Calls for numbers of all clients together. */
+  /** Calls for numbers of all clients together, at least; until `isEnough` they go on, for up to LONGER_MAX times as many. */
   readonly calls: number
+  readonly isEnough: (tally: SequenceTally) => boolean
   readonly clients: number
   readonly random: Random
 }
 
-export interface SequenceSeen {
-  readonly seen: Seen[]
+/** Calls by their outcomes. */
+export interface SequenceTally {
   readonly given: number
   readonly unknown: number
   readonly nothing: number
 }
+
+export interface SequenceSeen extends SequenceTally {
+  readonly seen: Seen[]
+}
+
+/** On a slow machine troubles last longer, and more calls fail. */
+const LONGER_MAX = 20
 
 const TIMEOUT_MS = 10_000
 const TRIES_MAX = 4
@@ -30,8 +38,8 @@ const UNSENT = new Set(['ECONNREFUSED', 'UND_ERR_CONNECT_TIMEOUT'])
 
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms))
 
-/** Runs the clients until all calls are made. */
-export async function runSequenceClients({ urls, name, calls, clients, random }: SequenceLoad): Promise<SequenceSeen> {
+/** Runs the clients until all calls are made, and enough came of them. */
+export async function runSequenceClients({ urls, name, calls, isEnough, clients, random }: SequenceLoad): Promise<SequenceSeen> {
   const agent = new Agent({ connections: clients, pipelining: 1 })
   const seen: Seen[] = []
   const dice = (sides: number): number => random.uint32() % sides
@@ -39,7 +47,8 @@ export async function runSequenceClients({ urls, name, calls, clients, random }:
     const all = urls()
     return all[dice(all.length)]
   }
-  let [left, keys] = [calls, 0]
+  let [made, keys] = [0, 0]
+  const tally = { given: 0, unknown: 0, nothing: 0 }
 
   /** undefined: it was surely not sent. */
   const send = async (method: 'GET' | 'POST', path: string, body?: string, key?: string) => {
@@ -68,6 +77,7 @@ export async function runSequenceClients({ urls, name, calls, clients, random }:
     const reply = await send('POST', `/v1/sequences/${name}/next`, JSON.stringify({ count }), key)
     const outcome = outcomeOf(reply)
     seen.push({ kind: 'next', startMs, endMs: performance.now(), count, key, outcome })
+    tally[typeof outcome === 'string' ? outcome : 'given']++
     return outcome
   }
 
@@ -79,8 +89,8 @@ export async function runSequenceClients({ urls, name, calls, clients, random }:
   }
 
   const client = async (): Promise<void> => {
-    while (left > 0) {
-      left--
+    while (made < calls || (made < LONGER_MAX * calls && !isEnough(tally))) {
+      made++
       if (dice(5) === 0) await look()
       const key = dice(2) === 0 ? `k${keys++}` : undefined
       const count = dice(4) === 0 ? 1 + dice(3) : 1
@@ -96,13 +106,7 @@ export async function runSequenceClients({ urls, name, calls, clients, random }:
 
   await Promise.all(Array.from({ length: clients }, client))
   await agent.close()
-  const outcomes = seen.flatMap((one) => (one.kind === 'next' ? [one.outcome] : []))
-  return {
-    seen,
-    given: outcomes.filter((outcome) => typeof outcome !== 'string').length,
-    unknown: outcomes.filter((outcome) => outcome === 'unknown').length,
-    nothing: outcomes.filter((outcome) => outcome === 'nothing').length,
-  }
+  return { seen, ...tally }
 }
 
 type Answered = { status: number; headers: Record<string, unknown>; body: Record<string, unknown> } | 'lost' | undefined

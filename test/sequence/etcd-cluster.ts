@@ -54,16 +54,17 @@ function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
 export interface Load {
   readonly name: string
   readonly clients: number
-  /** Milliseconds. */
+  /** Milliseconds, at least: it lasts until there were so many calls. */
   readonly forMs: number
+  readonly callsMin?: number
   readonly random: Random
   /** Of each client. */
   readonly pauseMs?: number
 }
 
-/** Clients that take numbers and look, now with a key and again with it, until the time is over. */
+/** Clients that take numbers and look, now with a key and again with it, until the time is over and there were enough. */
 export async function runClients(nodes: readonly Pick<Sequencer, 'next' | 'get'>[], load: Load): Promise<Seen[]> {
-  const { name, clients, forMs, random, pauseMs = 2 } = load
+  const { name, clients, forMs, callsMin = 0, random, pauseMs = 2 } = load
   const seen: Seen[] = []
   const dice = (sides: number): number => random.uint32() % sides
   const endMs = performance.now() + forMs
@@ -83,7 +84,7 @@ export async function runClients(nodes: readonly Pick<Sequencer, 'next' | 'get'>
   }
 
   const client = async (): Promise<void> => {
-    while (performance.now() < endMs) {
+    while (performance.now() < endMs || seen.length < callsMin) {
       await wait(dice(2 * pauseMs + 1))
       if (dice(5) === 0) {
         const startMs = performance.now()
