@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert'
 import { CounterError } from '../../lib/base/errors.ts'
 import type { Store, StoreOptions } from '../../lib/persistence/index.ts'
 import { VersionVector } from '../../lib/storage/index.ts'
+import { drained } from '../support/virtual-clock.ts'
 import { Machine, once, rejection, valueOf } from './harness.ts'
 
 const test = suite('persistence/keyed')
@@ -71,6 +72,24 @@ test('a node that was told of a key gives the reply of the other again, and coun
   assert.equal([again.body, again.replayed, again.at], ['of one', true, at])
   assert.equal([one.value('a'), two.value('a')], [5, 5])
   assert.is((await rejection(two.write({ a: 6 }, once('k', 'another')))).code, 'KEY_REUSED')
+})
+
+test('the reply of another is given again when what it has counted is on disk here too', async () => {
+  const [one, two] = [await Node.open(1), await Node.open(2)]
+  await one.write({ a: 5 }, once('k'), 'of one')
+  const deltas = Array.from(one.store.since(two.store.vector()), ({ delta }) => delta.slice())
+  const merged = Promise.all(deltas.map((delta) => two.store.merge(delta)))
+  let given = false
+  const again = two.store.replay(once('k'))!.finally(() => {
+    given = true
+  })
+  await drained()
+  assert.is(given, false)
+  assert.is((await two.machine.settle(again)).body, 'of one')
+  await two.machine.powerCut(0)
+  await two.start()
+  await merged
+  assert.is(two.value('a'), 5)
 })
 
 test('of a write that two nodes have counted one takes its own back', async () => {

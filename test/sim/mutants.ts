@@ -29,6 +29,7 @@ export interface Mutant {
 const LOG = 'lib/persistence/log.ts'
 const SEGMENT = 'lib/persistence/segment.ts'
 const ADMISSION = 'lib/persistence/admission.ts'
+const OWN_WRITES = 'lib/persistence/own-writes.ts'
 const SNAPSHOTS = 'lib/persistence/snapshots.ts'
 
 export const MUTANTS: readonly Mutant[] = [
@@ -258,6 +259,32 @@ export const MUTANTS: readonly Mutant[] = [
     file: ADMISSION,
     from: 'return this.#log.hasRoom(bytes) ? undefined : this.#log.makeRoom(bytes)',
     to: 'return this.#log.hasRoom(0) ? undefined : undefined',
+  },
+  {
+    name: 'a write is answered before the log has it',
+    file: OWN_WRITES,
+    from: '      await this.#log.settled()\n      return { ...answer',
+    to: '      return { ...answer',
+  },
+  {
+    name: 'a write with a key is answered before the log has it',
+    file: OWN_WRITES,
+    from: '    await this.#log.settled()\n    this.#keyed.landed(kept)',
+    to: '    this.#keyed.landed(kept)',
+  },
+  {
+    name: 'a reply is given again before the log has its write',
+    file: OWN_WRITES,
+    from: '    await this.#log.settled()\n    return { ...reply',
+    to: '    return { ...reply',
+    test: 'test/persistence/keyed.test.ts',
+  },
+  {
+    name: 'a merge is answered before the log has it',
+    file: 'lib/persistence/merges.ts',
+    from: '    await log.settled()\n    return news',
+    to: '    return news',
+    test: 'test/persistence/replicate.test.ts',
   },
   {
     name: 'own numbers that another has used are used again',
