@@ -14,9 +14,10 @@ import { buildCounter } from './built.ts'
 const ENV = {
   COUNTER_SYNC_INTERVAL: '200ms',
   COUNTER_SYNC_TIMEOUT: '500ms',
-  COUNTER_SUSPECT_TIMEOUT: '2s',
+  // Who has stopped is asked at least once before it counts as dead.
+  COUNTER_SUSPECT_TIMEOUT: '8s',
   COUNTER_JOIN_TIMEOUT: '1s',
-  COUNTER_ITEMS_ACCEPT_TIMEOUT: '1s',
+  COUNTER_ITEMS_ACCEPT_TIMEOUT: '3s',
 }
 
 const test = suite('e2e/items')

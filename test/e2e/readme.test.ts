@@ -2,7 +2,7 @@
 // time limit: 900 s
 // Each ```bash block is run, except one whose first line is `# not run: <reason>`, and the one that runs these very tests. A ```text block
 // behind it is what it must print: each line in order, where digits stand for any number, except in JSON, and `...` for anything.
-// A block that does not end, as a node, goes on in the background as soon as that was printed, or when its port answers. One that
+// A block that does not end, as a node, goes on in the background as soon as that was printed, or when its port begins to answer. One that
 // starts a cluster or shards has the ports for itself, as its text says: what runs is ended before it.
 // The commands use port 3000, so they have a network of their own, without any way out: nothing is downloaded, and node_modules is
 // the one that is here, by hard links.
@@ -106,6 +106,8 @@ async function openNetwork(): Promise<Network> {
 /** Runs a block until it ends, or until what it starts is there. Rejects with what it printed when it fails. */
 async function runBlock(block: Block, cwd: string, network: Network): Promise<ChildProcess> {
   const [program, args] = network.enter('bash', '-euo', 'pipefail', '-c', block.commands)
+  // With a node there already, a block that prints nothing is no node, and ends by itself however long that takes.
+  const startsNode = block.output === undefined && !answers(network)
   // npm install finds all that it wants, and must not ask anybody about it.
   const quiet = {
     npm_config_offline: 'true',
@@ -133,7 +135,7 @@ async function runBlock(block: Block, cwd: string, network: Network): Promise<Ch
       await endGroup(child)
       throw new Error(`${said()}\nand did not end${block.output === undefined ? '' : `, without printing:\n${block.output}`}`)
     }
-    const ready = block.output === undefined ? answers(network) : fits()
+    const ready = startsNode ? answers(network) : fits()
     // What ends by itself is given the time to do so.
     if (ready && !(await endsWithin(child, 500))) return child
     await pause(CHECK_MS)

@@ -28,7 +28,7 @@ async function simulate(args: string[], onOutput: (stdout: string) => void = () 
 }
 
 test('three nodes count the same items before and after one of them is stopped, and two', async () => {
-  const { code, stdout, stderr } = await simulate(['--items', '30', '--limit', '60'])
+  const { code, stdout, stderr } = await simulate(['--items', '30', '--limit', '120'])
   assert.is(code, 0, `${stdout}${stderr}`)
   // 30 each to three nodes, two, one, one, and at last with the acceptance of all; ten have moved.
   assert.match(stdout, 'node 2  counts red 30  green 30  blue 30\n')
@@ -42,7 +42,7 @@ test('three nodes count the same items before and after one of them is stopped, 
 
 test('a node that has an item more than it should is found', async () => {
   let isPlanted = false
-  const { code, stdout, stderr } = await simulate(['--items', '3', '--limit', '2'], (output) => {
+  const { code, stdout, stderr } = await simulate(['--items', '3', '--limit', '8'], (output) => {
     const url = /node 1 {2}runs on (\S+)/.exec(output)?.[1]
     if (isPlanted || url === undefined) return
     isPlanted = true
