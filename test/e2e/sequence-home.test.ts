@@ -123,7 +123,7 @@ test('a home whose directory is lost refuses until an operator says where to go 
     const [home, other] = cluster.nodes as [ClusterNode, ClusterNode, ClusterNode]
     for (let number = 1; number <= 50; number++) {
       // A machine that is busy may be late, and then it is asked for again.
-      const once = { method: 'POST', headers: { 'Idempotency-Key': `number ${number}` } }
+      const once = { method: 'POST', headers: { 'Idempotency-Key': `number-${number}` } }
       const reply = await eventually(() => fetch(`${urlOf(cluster.nodes[number % 3]!)}/next`, once))
       assert.is(await reply.text(), `${number}\n`)
     }
