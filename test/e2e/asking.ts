@@ -1,6 +1,7 @@
 // What tests of clusters ask of running nodes: counts by the API of the original, the members, metrics; and waiting until an answer is as it
 // should be, with a limit.
 
+import { Assertion } from 'uvu/assert'
 import { type NodeProcess, PATIENCE_MS } from '../support/process.ts'
 
 export interface MemberView {
@@ -58,9 +59,11 @@ export async function metricOf({ url }: Asked, name: string, label = ''): Promis
 }
 
 /**
- * Asks again and again until the answer is as it should be, and gives it. A question that fails is asked again.
+ * Asks again and again until the answer is as it should be, and gives it. A question that fails is asked again, but for what is asserted: that must
+ * never be.
  * @param what for the message: what was waited for
  * @throws Error when time is up, with the last answer
+ * @throws Assertion of `ask` or `holds`, at once
  */
 export async function until<T>(what: string, ask: () => T | Promise<T>, holds: (answer: T) => boolean): Promise<T> {
   const endMs = performance.now() + PATIENCE_MS
@@ -71,6 +74,7 @@ export async function until<T>(what: string, ask: () => T | Promise<T>, holds: (
       if (holds(answer)) return answer
       last = JSON.stringify(answer)
     } catch (error) {
+      if (error instanceof Assertion) throw error
       last = error
     }
     if (performance.now() > endMs) throw new Error(`${what}: not within ${PATIENCE_MS} ms. Last: ${last}`)
