@@ -1,5 +1,5 @@
 // kill -9 of a node under 32 writers, over and over, with the ledger checked after each restart (A1 of docs/GUARANTEES.md).
-// time limit: 1200 s
+// time limit: 2400 s
 // Segments and snapshots are small, so that kills fall into their changes too. CYCLES=2000 makes it the long run;
 // the time limit above is then in the way, so run the file by itself: CYCLES=2000 node --import tsx test/e2e/kill.test.ts
 

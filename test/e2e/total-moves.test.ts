@@ -1,6 +1,6 @@
 // The one total of real shards, added to and read all the time, while a shard is emptied with kills at the last moment, stopped, wiped and used
 // again: it is exact, and complete.
-// time limit: 1200 s
+// time limit: 2400 s
 
 import { rmSync } from 'node:fs'
 import { suite } from 'uvu'
