@@ -1,20 +1,22 @@
-// Compiles lib/text/kernel/tally.as to WebAssembly and writes it into lib/text/kernel/wasm.ts: `npm run kernel`.
-// The result is kept in the repository, so that neither a build nor an installation needs the compiler; a test fails while the two differ.
+// Compiles the two kernels, the tally and the recall, to WebAssembly, and writes each into the wasm.ts beside its source: `npm run kernel`.
+// The results are kept in the repository, so that neither a build nor an installation needs the compiler; a test fails while source and
+// result differ.
 
 import { readFileSync, writeFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import asc from 'assemblyscript/asc'
 
-const SOURCE = new URL('../lib/text/kernel/tally.as', import.meta.url)
-const TARGET = new URL('../lib/text/kernel/wasm.ts', import.meta.url)
-const OPTIONS = '-O3 --noAssert --runtime stub --enable simd --use abort= --outFile tally.wasm'
+/** The sources; wasm.ts is in the same folder. */
+export const KERNELS = ['lib/text/kernel/tally.as', 'lib/storage/recall/recall.as'] as const
+const OPTIONS = '-O3 --noAssert --runtime stub --enable simd --use abort= --outFile kernel.wasm'
 
-/** The text of wasm.ts, compiled anew. */
-export async function kernelModule(): Promise<string> {
+/** The text of the wasm.ts of a source, compiled anew. */
+export async function kernelModule(source: (typeof KERNELS)[number]): Promise<string> {
   let wasm: Uint8Array | undefined
-  const { error, stderr } = await asc.main(['tally.ts', ...OPTIONS.split(' ')], {
+  const { error, stderr } = await asc.main(['kernel.ts', ...OPTIONS.split(' ')], {
     // The compiler knows its sources by `.ts`, by which other tools would take them for TypeScript.
-    readFile: (name) => (name === 'tally.ts' ? readFileSync(SOURCE, 'utf8') : null),
+    readFile: (name) => (name === 'kernel.ts' ? readFileSync(fileOf(source), 'utf8') : null),
     writeFile: (_, contents) => {
       wasm = contents as Uint8Array
     },
@@ -24,11 +26,15 @@ export async function kernelModule(): Promise<string> {
   const base64 = Buffer.from(wasm).toString('base64')
   const lines = base64.match(/.{1,120}/g)!
   return [
-    '// The compiled form of tally.as, in base64. Made by `npm run kernel`; do not edit.',
+    `// The compiled form of ${basename(source)}, in base64. Made by \`npm run kernel\`; do not edit.`,
     '',
     `export const WASM = \`\n${lines.join('\n')}\n\``,
     '',
   ].join('\n')
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(TARGET, await kernelModule())
+const fileOf = (path: string): URL => new URL(`../${path}`, import.meta.url)
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  for (const source of KERNELS) writeFileSync(new URL('wasm.ts', fileOf(source)), await kernelModule(source))
+}

@@ -22,6 +22,7 @@ import { writeItems } from './item-delta.ts'
 import { encodeItemsOfBuckets } from './item-digest.ts'
 import { type ItemChange, Items } from './items.ts'
 import { greatestIncarnation, type Known, lives, traces } from './lives.ts'
+import { RECALL_NAMES, Recall } from './recall.ts'
 import { type KeptReply, Replies } from './replies.ts'
 import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
 import { Slots } from './slots.ts'
@@ -71,6 +72,7 @@ export class Replica {
   ownNews = 0
   /** Scratch: names being looked up, and the rows of the batch at hand, by its names. */
   readonly #lookup = new Lookup()
+  readonly #recall: Recall
   #rows = new Uint32Array(1024)
 
   constructor(options: ReplicaOptions) {
@@ -79,6 +81,7 @@ export class Replica {
     this.replies = options.replies ?? new Replies(UNLIMITED)
     this.tentative = new Tentative(this.replies, (at, batch) => this.#holdsEncoded(at, batch))
     this.#namesMax = options.namesMax
+    this.#recall = new Recall(this.table)
     this.#claims = new Claims(this.table)
     this.#values = new Values(this.table, this.#claims, this.#slots)
     this.#self = this.#columnOf(options.self)
@@ -99,7 +102,11 @@ export class Replica {
 
   /** Bytes of all arrays, not counting the objects around them. */
   get byteLength(): number {
-    return this.#columns.reduce((bytes, column) => bytes + column.byteLength, this.table.byteLength + this.items.byteLength)
+    const scratch = this.#recall.byteLength
+    return this.#columns.reduce(
+      (bytes, column) => bytes + column.byteLength,
+      this.table.byteLength + this.items.byteLength + scratch,
+    )
   }
 
   /** A copy of what is known of each replica. */
@@ -194,18 +201,20 @@ export class Replica {
   /** How many of the batch's names in [from, to) have no row yet. Cost: a probe a name. */
   countMissing(batch: Batch, from: number, to: number): number {
     let missing = 0
-    for (let first = from; first < to; first += LOOKUP_NAMES) {
-      const { count, rows } = this.#find(batch, first, to)
-      for (let index = 0; index < count; index++) if (rows[index] === NO_ROW) missing++
+    const recall = this.#recall
+    for (let first = from; first < to; first += RECALL_NAMES) {
+      const count = recall.find(batch, first, to)
+      for (let index = 0; index < count; index++) if (recall.rows[index] === NO_ROW) missing++
     }
     return missing
   }
 
   /** Gives the batch's names in [from, to) rows, so that an increment of a large batch later finds them all. */
   addNames(batch: Batch, from: number, to: number): void {
-    for (let first = from; first < to; first += LOOKUP_NAMES) {
-      const { count, rows } = this.#find(batch, first, to)
-      for (let index = 0; index < count; index++) if (rows[index] === NO_ROW) this.#add(batch, first + index)
+    const recall = this.#recall
+    for (let first = from; first < to; first += RECALL_NAMES) {
+      const count = recall.find(batch, first, to)
+      for (let index = 0; index < count; index++) if (recall.rows[index] === NO_ROW) this.#add(batch, first + index)
     }
   }
 
@@ -270,8 +279,10 @@ export class Replica {
     if (this.#rows.length < batch.count) this.#rows = new Uint32Array(batch.count * 2)
     const rows = this.#rows
     let missing = 0
-    for (let first = 0; first < batch.count; first += LOOKUP_NAMES) {
-      missing += this.#takeRows(batch, first, this.#find(batch, first, batch.count), rows)
+    const recall = this.#recall
+    for (let first = 0; first < batch.count; first += RECALL_NAMES) {
+      const count = recall.find(batch, first, batch.count)
+      missing += this.#takeRows(batch, first, count, recall.rows, rows)
     }
     if (batch.subtracts) this.#checkMinusOverflow(batch, rows)
     if (missing === 0) return rows
@@ -289,13 +300,13 @@ export class Replica {
    * Takes the rows found for the names from `first` on, makes sure that they have cells and refuses what would carry a P past
    * 2^64 - 1. Returns how many are missing.
    */
-  #takeRows(batch: Batch, first: number, found: Lookup, rows: Uint32Array): number {
+  #takeRows(batch: Batch, first: number, count: number, found: Uint32Array, rows: Uint32Array): number {
     const { amounts } = batch
     let missing = 0
     let chunk = -1
     let cells: Uint32Array = NO_CELLS
-    for (let index = 0; index < found.count; index++) {
-      const row = found.rows[index]!
+    for (let index = 0; index < count; index++) {
+      const row = found[index]!
       rows[first + index] = row
       if (row === NO_ROW) {
         missing++
@@ -311,24 +322,6 @@ export class Replica {
       if (high >= WORD - 1 && high + (cells[at]! + amounts[amount]! >= WORD ? 1 : 0) >= WORD) this.#refuseOverflow(row)
     }
     return missing
-  }
-
-  /** Looks up the names from `first` on, as many as go together, but none from `end` on. */
-  #find(batch: Batch, first: number, end: number): Lookup {
-    const lookup = this.#lookup
-    const { ends, hashes } = batch
-    const count = Math.min(LOOKUP_NAMES, end - first)
-    let from = first === 0 ? 0 : ends[first - 1]!
-    for (let index = 0; index < count; index++) {
-      lookup.from[index] = from
-      from = ends[first + index]!
-      lookup.to[index] = from
-      lookup.hashes[index] = hashes[first + index]!
-    }
-    lookup.bytes = batch.names
-    lookup.count = count
-    this.table.findMany(lookup)
-    return lookup
   }
 
   #add(batch: Batch, index: number): number {

@@ -1,6 +1,7 @@
 // The kernel where it differs from a plain tokenizer: blocks, lanes, prefixes, growth, and the way between it and TypeScript.
 
 import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -8,7 +9,7 @@ import { CounterError } from '../../lib/base/errors.ts'
 import { createNameHash, hashName } from '../../lib/base/hash.ts'
 import { seededRandom } from '../../lib/base/random.ts'
 import { nameBytes, Tally } from '../../lib/text/index.ts'
-import { kernelModule } from '../../scripts/build-kernel.ts'
+import { KERNELS, kernelModule } from '../../scripts/build-kernel.ts'
 import { distinctWords } from '../bench/words.ts'
 import { tallyOf } from './oracle.ts'
 
@@ -58,9 +59,12 @@ const gap = fc.oneof(
 )
 const text = fc.array(fc.tuple(word, gap), { maxLength: 400 }).map((parts) => nameBytes(parts.flat().join('')))
 
-test('the compiled kernel is the one of its source', async () => {
-  const file = readFileSync(new URL('../../lib/text/kernel/wasm.ts', import.meta.url), 'utf8')
-  assert.ok(file === (await kernelModule()), 'lib/text/kernel/wasm.ts is stale: run `npm run kernel`')
+test('each compiled kernel is the one of its source', async () => {
+  for (const source of KERNELS) {
+    const compiled = `${dirname(source)}/wasm.ts`
+    const file = readFileSync(new URL(`../../${compiled}`, import.meta.url), 'utf8')
+    assert.ok(file === (await kernelModule(source)), `${compiled} is stale: run \`npm run kernel\``)
+  }
 })
 
 test('any text gives the tally of the oracle, and the hashes of hashName, however it is cut', () => {
