@@ -17,8 +17,11 @@ const SLOT_BITS_MIN: i32 = 8
 const SLOT_BITS_MAX: i32 = 27
 const SLOT_BITS_LARGE: i32 = 16
 const ROWS_LARGE: i32 = 1 << 15
+const NAMES_LARGE: usize = 1 << 18
 /** From this power on the table is larger than a first-level cache, and fetching slots ahead pays. */
 const SLOT_BITS_TOUCHED: i32 = 13
+/** Bytes that the system maps at once, at least. */
+const PAGE_BYTES: usize = 4096
 /** Reads and writes of a vector may pass an end by so much. */
 const SPARE_BYTES: usize = 64
 
@@ -340,7 +343,7 @@ function same(ours: usize, theirs: usize, length: usize): bool {
 /** Makes room for so many more names and bytes. */
 function reserve(words: i32, byteCount: usize): void {
   const bytes = <usize>load<u32>(bounds + (<usize>count << 2)) + byteCount + SPARE_BYTES
-  if (bytes > nameCapacity) growNames(max(nameCapacity * 2, bytes))
+  if (bytes > nameCapacity) growNames(max(nameCapacity << (nameCapacity < NAMES_LARGE ? 1 : 2), bytes))
   const rows = count + words + 1
   if (rows > rowCapacity) growRows(max(rowCapacity << (rowCapacity < ROWS_LARGE ? 1 : 2), rows))
   if (slotBits == 0) openTable(rows)
@@ -400,7 +403,13 @@ function growTable(): void {
 function tableOf(bits: i32): usize {
   if (bits > SLOT_BITS_MAX) unreachable()
   const at = TABLES + (<usize>bits << 2)
-  if (load<u32>(at) == 0) store<u32>(at, <u32>allocate(<usize>16 << bits))
+  if (load<u32>(at) == 0) {
+    const bytes = <usize>16 << bits
+    const table = allocate(bytes)
+    // A fresh page that is read first is mapped twice, the second time when it is written.
+    for (let page: usize = 0; page < bytes; page += PAGE_BYTES) store<u32>(table + page, 0)
+    store<u32>(at, <u32>table)
+  }
   return load<u32>(at)
 }
 
