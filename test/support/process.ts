@@ -113,7 +113,7 @@ export function runCounter(
     exited,
     stdout: () => stdout,
     stderr: () => stderr,
-    /** Resolves with the first group of `pattern` once stdout has it. */
+    /** Resolves with the first group of `pattern` once stdout has it, now or later. */
     printed: (pattern: RegExp) =>
       new Promise<string>((done) => {
         const look = () => {
@@ -121,6 +121,7 @@ export function runCounter(
           if (match) done(match[1]!)
         }
         child.stdout.on('data', look)
+        look()
       }),
     end(signal: NodeJS.Signals) {
       child.kill(signal)
