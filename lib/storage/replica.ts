@@ -5,28 +5,27 @@
 // Invariant: a cell's P, N and seq never fall, and the own column's seq is written by nobody else.
 
 import { assert } from '../base/assert.ts'
-import { ByteReader, ByteWriter, VARINT_BYTES_MAX, writeVarint, writeVarint64 } from '../base/bytes.ts'
-import { CounterError } from '../base/errors.ts'
+import { ByteReader, ByteWriter } from '../base/bytes.ts'
 import { hashName, type NameHash } from '../base/hash.ts'
-import { utf8 } from '../base/utf8.ts'
-import { AMOUNT_WORDS, type Batch } from './batch.ts'
+import type { Batch } from './batch.ts'
 import { decodeBatch } from './batch-codec.ts'
 import { Claims } from './claims.ts'
-import { CELL_WORDS, Column, SPAN_SHIFT } from './column.ts'
-import { DELTA_VERSION, type DecodedDelta, ITEMS_VERSION, MINUS, PART_ITEMS, UNIFORM, writeBlockHead } from './delta.ts'
+import { Column } from './column.ts'
+import { DELTA_VERSION, type DecodedDelta, ITEMS_VERSION, PART_ITEMS, UNIFORM, writeBlockHead } from './delta.ts'
+import { DeltaRows } from './delta-rows.ts'
 import { digestsOf, encodeBuckets } from './digest.ts'
 import { keyBytes, type PlainCell } from './encode-cells.ts'
 import { foldRows } from './fold.ts'
 import { type HeardTotals, type Hearing, hear } from './heard.ts'
+import { Increments } from './increments.ts'
 import { writeItems } from './item-delta.ts'
 import { encodeItemsOfBuckets } from './item-digest.ts'
 import { type ItemChange, Items } from './items.ts'
 import { greatestIncarnation, type Known, lives, traces } from './lives.ts'
-import { RECALL_NAMES, Recall } from './recall.ts'
 import { type KeptReply, Replies } from './replies.ts'
 import { encodeSince, type SinceStart, type SinceStep } from './since.ts'
 import { Slots } from './slots.ts'
-import { CHUNK_MASK, CHUNK_SHIFT, LENGTH_BYTES_MAX, LOOKUP_NAMES, Lookup, NO_ROW, Table } from './table.ts'
+import { LOOKUP_NAMES, Table } from './table.ts'
 import { Tentative } from './tentative.ts'
 import { type ChangedTotals, TotalsWalk } from './totals.ts'
 import { type Count, Values } from './values.ts'
@@ -44,11 +43,8 @@ export interface ReplicaOptions {
   readonly replies?: Replies
 }
 
-const WORD = 0x1_0000_0000
 /** Cells are looked at for a batch of so many bytes. */
 const HELD_BATCH_BYTES = 4096
-/** Bytes of a delta of a write beside its names and cells: version, part, flags, one column, row count. */
-const HEAD_BYTES_MAX = 3 + 5 * VARINT_BYTES_MAX
 
 export class Replica {
   readonly table: Table
@@ -56,7 +52,6 @@ export class Replica {
   /** Replies to writes with idempotency keys, of all replicas, and own writes of that kind that may be taken back. */
   readonly replies: Replies
   readonly tentative: Tentative
-  readonly #namesMax: number
   readonly #claims: Claims
   readonly #columns: Column[] = []
   readonly #slots = new Slots(this.#columns)
@@ -70,18 +65,16 @@ export class Replica {
   hiddenCells = 0
   /** Cells of the own column that a merge has brought as news. */
   ownNews = 0
-  /** Scratch: names being looked up, and the rows of the batch at hand, by its names. */
-  readonly #lookup = new Lookup()
-  readonly #recall: Recall
-  #rows = new Uint32Array(1024)
+  readonly #increments: Increments
+  readonly #deltaRows: DeltaRows
 
   constructor(options: ReplicaOptions) {
     this.table = new Table(options.hash)
     this.items = new Items(options.hash, options.itemsMax ?? 0)
     this.replies = options.replies ?? new Replies(UNLIMITED)
     this.tentative = new Tentative(this.replies, (at, batch) => this.#holdsEncoded(at, batch))
-    this.#namesMax = options.namesMax
-    this.#recall = new Recall(this.table)
+    this.#increments = new Increments(this.table, options.namesMax)
+    this.#deltaRows = new DeltaRows(this.table)
     this.#claims = new Claims(this.table)
     this.#values = new Values(this.table, this.#claims, this.#slots)
     this.#self = this.#columnOf(options.self)
@@ -102,7 +95,7 @@ export class Replica {
 
   /** Bytes of all arrays, not counting the objects around them. */
   get byteLength(): number {
-    const scratch = this.#recall.byteLength
+    const scratch = this.#increments.byteLength
     return this.#columns.reduce(
       (bytes, column) => bytes + column.byteLength,
       this.table.byteLength + this.items.byteLength + scratch,
@@ -200,32 +193,17 @@ export class Replica {
 
   /** How many of the batch's names in [from, to) have no row yet. Cost: a probe a name. */
   countMissing(batch: Batch, from: number, to: number): number {
-    let missing = 0
-    const recall = this.#recall
-    for (let first = from; first < to; first += RECALL_NAMES) {
-      const count = recall.find(batch, first, to)
-      for (let index = 0; index < count; index++) if (recall.rows[index] === NO_ROW) missing++
-    }
-    return missing
+    return this.#increments.countMissing(batch, from, to)
   }
 
   /** Gives the batch's names in [from, to) rows, so that an increment of a large batch later finds them all. */
   addNames(batch: Batch, from: number, to: number): void {
-    const recall = this.#recall
-    for (let first = from; first < to; first += RECALL_NAMES) {
-      const count = recall.find(batch, first, to)
-      for (let index = 0; index < count; index++) if (recall.rows[index] === NO_ROW) this.#add(batch, first + index)
-    }
+    this.#increments.addNames(batch, from, to)
   }
 
   /** @throws CounterError NAMES_MAX when `more` new names would be too many */
   checkNamesMax(more: number): void {
-    if (this.#namesMax === 0 || more === 0 || this.table.rowCount + more <= this.#namesMax) return
-    throw new CounterError(
-      'NAMES_MAX',
-      `${more} new names do not fit: the node has ${this.table.rowCount} and takes ${this.#namesMax} at most`,
-      { fix: 'raise COUNTER_KEYS_MAX (0 is no limit) when the memory allows it; names that exist go on counting' },
-    )
+    this.#increments.checkNamesMax(more)
   }
 
   /**
@@ -235,18 +213,9 @@ export class Replica {
    * Cost: one probe a name, no allocation but for new names.
    */
   increment(batch: Batch, writer: ByteWriter): void {
-    const rows = this.#locate(batch)
-    const seq = this.#seq + 1
-    assert(seq <= SEQ_MAX, 'sequence numbers do not run out')
-    if (batch.subtracts) this.#makeMinus(batch, rows)
-    const nameBytes = batch.count === 0 ? 0 : batch.ends[batch.count - 1]!
-    writer.reserve(HEAD_BYTES_MAX + nameBytes + batch.count * (LENGTH_BYTES_MAX + 2 * VARINT_BYTES_MAX))
-
-    // From here on nothing can fail.
-    this.#seq = seq
-    if (batch.subtracts) this.#addMinus(batch, rows)
-    this.#writeNames(batch, nameBytes, writer, this.#self.subtracted ? UNIFORM | MINUS : UNIFORM, seq)
-    this.#addAndWrite(batch, rows, writer, seq)
+    assert(this.#seq < SEQ_MAX, 'sequence numbers do not run out')
+    this.#increments.add(batch, this.#self, this.#seq + 1, writer)
+    this.#seq++
   }
 
   /**
@@ -274,154 +243,6 @@ export class Replica {
     return writer.written()
   }
 
-  /** The rows of all names, which have cells; missing names are added when nothing speaks against the batch. */
-  #locate(batch: Batch): Uint32Array {
-    if (this.#rows.length < batch.count) this.#rows = new Uint32Array(batch.count * 2)
-    const rows = this.#rows
-    let missing = 0
-    const recall = this.#recall
-    for (let first = 0; first < batch.count; first += RECALL_NAMES) {
-      const count = recall.find(batch, first, batch.count)
-      missing += this.#takeRows(batch, first, count, recall.rows, rows)
-    }
-    if (batch.subtracts) this.#checkMinusOverflow(batch, rows)
-    if (missing === 0) return rows
-    this.checkNamesMax(missing)
-    for (let index = 0; index < batch.count; index++) {
-      if (rows[index] !== NO_ROW) continue
-      const row = this.#add(batch, index)
-      rows[index] = row
-      this.#self.cellsOf(row >>> CHUNK_SHIFT)
-    }
-    return rows
-  }
-
-  /**
-   * Takes the rows found for the names from `first` on, makes sure that they have cells and refuses what would carry a P past
-   * 2^64 - 1. Returns how many are missing.
-   */
-  #takeRows(batch: Batch, first: number, count: number, found: Uint32Array, rows: Uint32Array): number {
-    const { amounts } = batch
-    let missing = 0
-    let chunk = -1
-    let cells: Uint32Array = NO_CELLS
-    for (let index = 0; index < count; index++) {
-      const row = found[index]!
-      rows[first + index] = row
-      if (row === NO_ROW) {
-        missing++
-        continue
-      }
-      if (row >>> CHUNK_SHIFT !== chunk) {
-        chunk = row >>> CHUNK_SHIFT
-        cells = this.#self.cellsOf(chunk)
-      }
-      const at = (row & CHUNK_MASK) * CELL_WORDS
-      const amount = (first + index) * AMOUNT_WORDS
-      const high = cells[at + 1]! + amounts[amount + 1]!
-      if (high >= WORD - 1 && high + (cells[at]! + amounts[amount]! >= WORD ? 1 : 0) >= WORD) this.#refuseOverflow(row)
-    }
-    return missing
-  }
-
-  #add(batch: Batch, index: number): number {
-    return this.table.add(batch.hashes[index]! >>> 0, batch.names, index === 0 ? 0 : batch.ends[index - 1]!, batch.ends[index]!)
-  }
-
-  #checkMinusOverflow(batch: Batch, rows: Uint32Array): void {
-    for (let index = 0; index < batch.count; index++) {
-      const row = rows[index]!
-      const minus = row === NO_ROW ? undefined : this.#self.minus[row >>> CHUNK_SHIFT]
-      if (minus === undefined) continue
-      const at = (row & CHUNK_MASK) * 2
-      const carry = minus[at]! + batch.amounts[index * AMOUNT_WORDS + 2]! >= WORD ? 1 : 0
-      if (minus[at + 1]! + batch.amounts[index * AMOUNT_WORDS + 3]! + carry >= WORD) this.#refuseOverflow(row)
-    }
-  }
-
-  #refuseOverflow(row: number): never {
-    const name = utf8.decode(this.table.nameOf(row).subarray(0, 80))
-    throw new CounterError('COUNT_OVERFLOW', `the count of '${name}' would pass 2^64 - 1 on this node`, {
-      fix: 'use a new name; a count ends at 18446744073709551615 a node, in each direction',
-    })
-  }
-
-  /** Makes N where something is going to be subtracted. */
-  #makeMinus(batch: Batch, rows: Uint32Array): void {
-    for (let index = 0; index < batch.count; index++) {
-      const at = index * AMOUNT_WORDS + 2
-      if (batch.amounts[at] !== 0 || batch.amounts[at + 1] !== 0) this.#self.minusOf(rows[index]! >>> CHUNK_SHIFT)
-    }
-  }
-
-  #addMinus(batch: Batch, rows: Uint32Array): void {
-    const { amounts } = batch
-    for (let index = 0; index < batch.count; index++) {
-      const low = amounts[index * AMOUNT_WORDS + 2]!
-      const high = amounts[index * AMOUNT_WORDS + 3]!
-      if (low === 0 && high === 0) continue
-      const minus = this.#self.minusOf(rows[index]! >>> CHUNK_SHIFT)
-      const at = (rows[index]! & CHUNK_MASK) * 2
-      const sum = minus[at]! + low
-      minus[at] = sum
-      minus[at + 1]! += high + (sum >= WORD ? 1 : 0)
-    }
-  }
-
-  #writeNames(batch: Batch, nameBytes: number, writer: ByteWriter, flags: number, seq: number): void {
-    const { count, ends } = batch
-    writer.uint8(DELTA_VERSION)
-    writeBlockHead(writer, flags, [this.#self], count, () => seq)
-    const { bytes } = writer
-    let end = writer.length
-    let from = 0
-    for (let index = 0; index < count; index++) {
-      const to = ends[index]!
-      end = writeVarint(bytes, end, to - from)
-      from = to
-    }
-    writer.length = end
-    writer.raw(batch.names.subarray(0, nameBytes))
-  }
-
-  /** Adds P of every name and writes the cells in the same pass. There is room for them. */
-  #addAndWrite(batch: Batch, rows: Uint32Array, writer: ByteWriter, seq: number): void {
-    const { amounts, count } = batch
-    const column = this.#self
-    const withMinus = column.subtracted
-    const bytes = writer.bytes
-    const marks = column.marks
-    const seqLow = seq >>> 0
-    const seqHigh = Math.floor(seq / WORD)
-    let end = writer.length
-    let chunk = -1
-    let cells: Uint32Array = NO_CELLS
-    let minus: Uint32Array | undefined
-    for (let index = 0; index < count; index++) {
-      const row = rows[index]!
-      if (row >>> CHUNK_SHIFT !== chunk) {
-        chunk = row >>> CHUNK_SHIFT
-        cells = column.cells[chunk]!
-        minus = column.minus[chunk]
-        column.highest[chunk] = seq
-      }
-      const at = (row & CHUNK_MASK) * CELL_WORDS
-      const sum = cells[at]! + amounts[index * AMOUNT_WORDS]!
-      const low = sum >>> 0
-      const high = cells[at + 1]! + amounts[index * AMOUNT_WORDS + 1]! + (sum >= WORD ? 1 : 0)
-      cells[at] = low
-      cells[at + 1] = high
-      cells[at + 2] = seqLow
-      cells[at + 3] = seqHigh
-      marks[row >>> SPAN_SHIFT] = seq
-      end = writeVarint64(bytes, end, low, high)
-      if (!withMinus) continue
-      const minusAt = (row & CHUNK_MASK) * 2
-      end = minus === undefined ? writeVarint(bytes, end, 0) : writeVarint64(bytes, end, minus[minusAt]!, minus[minusAt + 1]!)
-    }
-    writer.length = end
-  }
-
   /**
    * Joins a delta. Commutative, associative and idempotent, so deltas may repeat and arrive in any order.
    * Cells of the own column are taken too: that is how a start replays its log.
@@ -436,13 +257,12 @@ export class Replica {
     /** Of each column the sequence number that was covered before. */
     const covered = new Array<number>(delta.columns.length).fill(0)
     const seqBefore = this.#seq
-    const { rows } = this.#lookup
     let news = 0
     let cell = 0
     for (const kept of delta.replies) this.joinReply(kept)
     for (let first = 0; first < delta.rowCount; first += LOOKUP_NAMES) {
       const last = Math.min(first + LOOKUP_NAMES, delta.rowCount)
-      this.#locateRows(delta, first, last)
+      const rows = this.#deltaRows.locate(delta, first, last)
       for (; cell < cellCount && cellRow[cell]! < last; cell++) {
         const at = cell * 4
         const seq = cellSeq[cell]!
@@ -608,45 +428,6 @@ export class Replica {
     return this.table.find(hashName(this.table.hash, name, 0, name.length), name, 0, name.length)
   }
 
-  /** Leaves the rows of the delta's rows [first, last) in the lookup, adding those that are missing. */
-  #locateRows(delta: DecodedDelta, first: number, last: number): void {
-    const { bytes, nameFrom, nameTo, keyed } = delta
-    const { table } = this
-    const lookup = this.#lookup
-    const { from, to, hashes, rows } = lookup
-    const count = last - first
-    if (table.isLoading) {
-      for (let index = 0; index < count; index++) {
-        const row = first + index
-        rows[index] = table.load(bytes, nameFrom[row]!, nameTo[row]!, keyed[row]!)
-      }
-      return
-    }
-    for (let index = 0; index < count; index++) {
-      from[index] = nameFrom[first + index]!
-      to[index] = nameTo[first + index]!
-      hashes[index] = hashName(table.hash, bytes, from[index]!, to[index]!)
-    }
-    lookup.bytes = bytes
-    lookup.count = count
-    table.findMany(lookup)
-    for (let index = 0; index < count; index++) {
-      if (keyed[first + index] === 1) rows[index] = this.#findOrAddKeyed(bytes, from[index]!)
-      else if (rows[index] === NO_ROW) rows[index] = this.#findOrAdd(hashes[index]!, bytes, from[index]!, to[index]!)
-    }
-  }
-
-  /** A name that was missing may have been added since: a delta may name it twice. */
-  #findOrAdd(hash: number, bytes: Uint8Array, from: number, to: number): number {
-    const found = this.table.find(hash, bytes, from, to)
-    return found === -1 ? this.table.add(hash, bytes, from, to) : found
-  }
-
-  #findOrAddKeyed(bytes: Uint8Array, from: number): number {
-    const found = this.table.findKeyed(bytes, from)
-    return found === -1 ? this.table.addKeyed(bytes, from) : found
-  }
-
   #columnOf(replica: ReplicaId): Column {
     const key = replicaKey(replica)
     let column = this.#byReplica.get(key)
@@ -717,5 +498,4 @@ function writeItemsDelta(writer: ByteWriter, items: Items, rows: Uint32Array, re
   writeItems(writer, items, rows, true)
 }
 
-const NO_CELLS = new Uint32Array(0)
 const UNLIMITED = { clock: { now: () => 0 }, ttlMs: Number.POSITIVE_INFINITY, max: Number.POSITIVE_INFINITY }
