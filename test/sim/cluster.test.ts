@@ -18,8 +18,8 @@ import { runClusterHistories } from './processes.ts'
 
 const test = suite('sim/cluster')
 
-/** Histories of a run. Each takes some 60 ms of one core. */
-const RUNS = process.env.CI === 'true' ? 2_000 : 300
+/** Histories of a run. Each takes some 100 to 170 ms of one core. */
+const RUNS = process.env.CI === 'true' ? 1_000 : 300
 
 test(`${RUNS} histories of clusters with all that can happen to disks, clocks, links and members hold every promise`, async () => {
   const first = Number(process.env.SEED ?? 1) * RUNS
