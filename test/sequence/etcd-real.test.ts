@@ -84,8 +84,8 @@ etcdProgram.test(test, 'numbers are given once, in order, without a gap, whateve
   assert.equal(checkHistory(history, await nodes[0]!.get('a')), [])
   const taken = history.flatMap((seen) => (seen.kind === 'next' ? [seen] : []))
   const failed = taken.filter(({ outcome }) => typeof outcome === 'string').length
-  // Some may: on a slow machine members take long to find a leader.
-  assert.ok(failed < taken.length / 5, `${failed} of ${taken.length} calls failed, though a majority was there`)
+  assert.ok(taken.length > 1000, `${taken.length} calls are too few to show anything`)
+  assert.ok(failed < taken.length / 20, `${failed} of ${taken.length} calls failed, though a majority was there`)
 })
 
 etcdProgram.test(test, 'without a majority there is no number; with it again, they go on', async () => {
