@@ -3,6 +3,7 @@
 // A name is compared as a whole, so it never gets another one's row; a row stays with its name, so what is held stays true. A name displaces what
 // has its place, so whoever sends names to that end only makes others be looked up, as all would be without this.
 
+import { compileModule } from '../base/webassembly.ts'
 import type { Batch } from './batch.ts'
 import { WASM } from './recall/wasm.ts'
 import { LOOKUP_NAMES, Lookup, NO_ROW, type Table } from './table.ts'
@@ -18,13 +19,7 @@ interface Exports {
   learn(count: number, base: number): void
 }
 
-/** The parts of WebAssembly that are used; the types of Node do not have them. */
-declare const WebAssembly: {
-  Module: new (bytes: Uint8Array) => object
-  Instance: new (module: object, imports: object) => { readonly exports: object }
-}
-
-const module = new WebAssembly.Module(Buffer.from(WASM, 'base64'))
+const instantiate = compileModule<Exports>(WASM)
 
 /** Names that one find() takes, and bytes of all of them that fit into the memory. */
 export const RECALL_NAMES = 512
@@ -126,7 +121,7 @@ class Places {
   readonly #exports: Exports
 
   constructor() {
-    this.#exports = new WebAssembly.Instance(module, {}).exports as Exports
+    this.#exports = instantiate()
     const { memory, names, ends, hashes, rows } = this.#exports
     this.#names = new Uint8Array(memory.buffer, names(), BYTES_MAX)
     this.#ends = new Uint32Array(memory.buffer, ends(), RECALL_NAMES)

@@ -3,6 +3,7 @@
 // A call may grow the memory, which detaches all views, so that none may be kept across one.
 
 import type { NameHash } from '../base/hash.ts'
+import { compileModule } from '../base/webassembly.ts'
 import { WASM } from './kernel/wasm.ts'
 
 /** What kernel/tally.as exports. Positions are byte offsets in its memory. */
@@ -16,13 +17,7 @@ interface Exports {
   take(words: number, step: number): number
 }
 
-/** The parts of WebAssembly that are used; the types of Node do not have them. */
-declare const WebAssembly: {
-  Module: new (bytes: Uint8Array) => object
-  Instance: new (module: object, imports: object) => { readonly exports: object }
-}
-
-const module = new WebAssembly.Module(Buffer.from(WASM, 'base64'))
+const instantiate = compileModule<Exports>(WASM)
 
 /** A memory that grew beyond this is dropped at the next reset. */
 const BYTES_KEPT = 16 << 20
@@ -139,7 +134,7 @@ export class Kernel {
   }
 
   private instantiate(): void {
-    this.exports = new WebAssembly.Instance(module, {}).exports as Exports
+    this.exports = instantiate()
     this.area = this.exports.init(this.hash.start, this.hash.multiplier, this.nameBytesMax, this.areaBytes)
     this.look()
   }
