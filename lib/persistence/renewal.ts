@@ -86,6 +86,7 @@ export class Renewal {
       if (greatest <= self.incarnation) this.#due = undefined
     }
   }
+
   /**
    * Puts what the own column holds under a new incarnation, durably. The others have folded incarnations up to one that is not below the
    * present one, and would pass over what it has written: the directory was wiped and the clock has gone back.

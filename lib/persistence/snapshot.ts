@@ -167,7 +167,7 @@ function fail(name: string, offset: number, why: string): never {
 export interface SnapshotSink {
   /** What follows is of a snapshot with this header. */
   begin?(header: SnapshotHeader): void
-  /** All of it has come, or all that holds; in steps of about a millisecond. @throws CounterError SNAPSHOT_INVALID, naming `name` */
+  /** All of it has come, or all that holds; in steps of some milliseconds. @throws CounterError SNAPSHOT_INVALID, naming `name` */
   end?(name: string): Generator<void, void>
   /** A delta, to be joined. */
   delta(reader: ByteReader): void | Promise<void>
